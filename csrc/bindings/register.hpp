@@ -1,0 +1,10 @@
+// One function an area; each adds its functions to the extension module. Sizes, dtypes and contiguity are checked
+// here, the GIL is released around work, and nothing else happens.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+void register_system(pybind11::module_& m);  // CPU features, threads, build facts
+void register_ring(pybind11::module_& m);    // moiety._core.ring
+void register_crypto(pybind11::module_& m);  // moiety._core.crypto
+void register_mpc(pybind11::module_& m);     // moiety._core.mpc

@@ -293,7 +293,7 @@ class Lowering:
 
     # ---- the nodes that compute -------------------------------------------------------------------------------------
 
-    def run(self, output_kind: str) -> Emitter:
+    def run(self) -> Emitter:
         """Emits the whole program and returns its emitter."""
         from moiety.private.lower_layers import LAYERS
 

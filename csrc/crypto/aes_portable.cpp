@@ -4,9 +4,9 @@
 #include <bit>
 #include <cstring>
 
-#include "core/cpu.hpp"
 #include "crypto/aes.hpp"
 #include "crypto/aes_kernels.hpp"
+#include "crypto/transpose.hpp"
 
 namespace moiety::crypto {
 namespace {
@@ -23,38 +23,14 @@ void store64(uint8_t* p, uint64_t v) {
     for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(v >> (8 * i));
 }
 
-// Transposes the 8x8 matrix whose row j is byte j.
-uint64_t transpose8(uint64_t v) {
-    uint64_t t = (v ^ (v >> 7)) & 0x00AA00AA00AA00AAULL;
-    v ^= t ^ (t << 7);
-    t = (v ^ (v >> 14)) & 0x0000CCCC0000CCCCULL;
-    v ^= t ^ (t << 14);
-    t = (v ^ (v >> 28)) & 0x00000000F0F0F0F0ULL;
-    return v ^ t ^ (t << 28);
-}
-
-// Transposes the 8x8 matrix of bytes whose row j is word j.
-void transpose_bytes(Slices& q) {
-    constexpr uint64_t masks[3] = {0x00FF00FF00FF00FFULL, 0x0000FFFF0000FFFFULL, 0x00000000FFFFFFFFULL};
-    for (int level = 0; level < 3; ++level) {
-        const int step = 1 << level, shift = 8 * step;
-        for (int i = 0; i < 8; ++i) {
-            if (i & step) continue;
-            const uint64_t t = ((q[i] >> shift) ^ q[i + step]) & masks[level];
-            q[i] ^= t << shift;
-            q[i + step] ^= t;
-        }
-    }
-}
-
 // `bytes` holds byte i of block b at 4*i + b.
 void slice(const uint8_t* bytes, Slices& q) {
     for (int w = 0; w < 8; ++w) q[w] = transpose8(load64(bytes + 8 * w));
-    transpose_bytes(q);
+    transpose8_bytes(q);
 }
 
 void unslice(Slices& q, uint8_t* bytes) {
-    transpose_bytes(q);
+    transpose8_bytes(q);
     for (int w = 0; w < 8; ++w) store64(bytes + 8 * w, transpose8(q[w]));
 }
 

@@ -6,21 +6,10 @@
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "crypto/bits_kernels.hpp"
+#include "crypto/transpose.hpp"
 
 namespace moiety::crypto {
 namespace {
-
-// Transposes a 64x64 bit matrix in place: bit j of word i becomes bit i of word j (Hacker's Delight, 7-3).
-void transpose64(uint64_t (&a)[64]) {
-    uint64_t mask = 0x00000000FFFFFFFFULL;
-    for (int step = 32; step > 0; step >>= 1, mask ^= mask << step) {
-        for (int i = 0; i < 64; i = (i + step + 1) & ~step) {
-            const uint64_t t = ((a[i] >> step) ^ a[i + step]) & mask;
-            a[i] ^= t << step;
-            a[i + step] ^= t;
-        }
-    }
-}
 
 template <class T>
 void to_planes_scalar(const T* x, int64_t n, int first, int count, uint64_t* planes, int64_t stride) {

@@ -9,7 +9,7 @@ SANITIZE := build/sanitize
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 
 CORE_SOURCES := CMakeLists.txt $(shell find csrc -type f)
 PACKAGE_SOURCES := $(shell find python/moiety -type f -not -path '*/__pycache__/*')

@@ -13,7 +13,7 @@ NO_DATA = "data not found under --data, MOIETY_DATA or ../shared/data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("moiety")
-    group.addoption("--data", metavar="DIR", help="folder of the data sets (default: $MOIETY_DATA, then ../shared/data)")
+    group.addoption("--data", metavar="DIR", help="folder of the data sets, before $MOIETY_DATA and ../shared/data")
     group.addoption(
         "--fail-on-skip",
         metavar="REGEX",

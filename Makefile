@@ -54,6 +54,7 @@ wheel: $(VENV)/.env  ## a wheel in dist/, checked (tools/check_wheel.py)
 	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation \
 	    --config-settings=build-dir=$(BUILD) --wheel-dir dist .
 	$(BIN)/python tools/check_wheel.py dist/*.whl
+	@! grep -q -e '-march=native' -e '-mcpu=native' $(BUILD)/build.ninja || { echo "compiled for this machine only"; exit 1; }
 
 # --- environment: stamps in .venv ----------------------------------------------------------------------------------
 

@@ -36,7 +36,6 @@ class Component:
     needed: str  # the version asked for, such as ">=2.6"
     found: str | None  # the installed version
     extra: str | None  # None: required
-    install: str  # the command that installs it
 
     @property
     def satisfied(self) -> bool:
@@ -63,7 +62,7 @@ def collect() -> Report:
     components = _components()
     transport = {name: _attempt(test) for name, test in LOOPBACK_TESTS.items()}
     problems = [
-        f"{c.name}{c.needed} is needed, found {c.found or 'none'}: {c.install}"
+        f"{c.name}{c.needed} is needed, found {c.found or 'none'}: {_install([c])}"
         for c in components
         if not c.extra and not c.satisfied
     ]
@@ -128,8 +127,7 @@ def _components() -> list[Component]:
         if parts is None or parts[1] == "moiety":
             continue
         name, needed = parts[1], parts[3].strip()
-        command = f"pip install 'moiety[{extra[1]}]'" if extra else f"pip install '{name}{needed}'"
-        found.append(Component(name, needed, _version(name), extra[1] if extra else None, command))
+        found.append(Component(name, needed, _version(name), extra[1] if extra else None))
     return found
 
 
@@ -215,8 +213,12 @@ def _extras(components: list[Component]) -> dict[str, str]:
     said = {}
     for extra in dict.fromkeys(c.extra for c in components if c.extra):
         missing = [c for c in components if c.extra == extra and not c.satisfied]
-        said[extra] = f"missing {', '.join(c.name for c in missing)}: {missing[0].install}" if missing else "installed"
+        said[extra] = f"missing {', '.join(c.name for c in missing)}: {_install(missing)}" if missing else "installed"
     return said
+
+
+def _install(components: list[Component]) -> str:
+    return " ".join(["pip install", *(f"'{c.name}{c.needed}'" for c in components)])
 
 
 def _section(title: str, rows: dict[str, Any]) -> list[str]:

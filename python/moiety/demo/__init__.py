@@ -1,4 +1,4 @@
-"""The main job, end to end: photographs classified by a server that does not see them with weights that nobody else sees.
+"""The main job: photographs classified by a server that does not see them, by weights that nobody else sees.
 
 `moiety demo` and `make demo` call `run`. Two variants of one network are shipped, all-ReLU and all-x^2.
 """

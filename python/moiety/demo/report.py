@@ -21,13 +21,13 @@ PHASES = ("setup", "offline", "online")
 NARROWEST = 96  # columns, when the output is no terminal
 
 LEARNED = {
-    "client": "the logits of its images, and the network's shapes and compared widths; of the weights only W - A, which "
-    "is uniform without the server's mask A, and what the logits themselves give away",
+    "client": "the logits of its images, and the network's shapes and compared widths; of the weights only W - A, "
+    "which is uniform without the server's mask A, and what the logits themselves give away",
     "server": "that a batch of this size was classified, and when; of the images only x - B, which is uniform without "
     "the client's mask B; nothing of the result",
     "dealer": "the network's shapes and compared widths, the batch size, and when; neither images, weights nor results",
-    "assumption": "all three follow the protocol, and the dealer pools what it knows with neither of the others: a dealer "
-    "and one party together see everything (SECURITY.md)",
+    "assumption": "all three follow the protocol, and the dealer pools what it knows with neither of the others: a "
+    "dealer and one party together see everything (SECURITY.md)",
 }
 
 _console = Console()

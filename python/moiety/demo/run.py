@@ -55,7 +55,7 @@ def run(
     variant: Variant | Literal["both"] = "both",
     comparison: Literal["auto", "circuit", "dcf"] = "auto",
 ) -> dict[str, Any]:
-    """Classify `images` (default: the shipped photographs) privately and print what came out; returns the JSON document.
+    """Classify `images` (default: the shipped ones) privately and print what came out; returns the JSON document.
 
     Raises:
         AssetError: a shipped file is missing, truncated, of another version or altered.

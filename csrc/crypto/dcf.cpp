@@ -59,7 +59,13 @@ const uint8_t* round_keys() {
     return key.bytes.data();
 }
 
-const DcfKernels& kernels() { return dcf_portable; }
+const DcfKernels& kernels() {
+#if defined(__x86_64__)
+    if (cpu().vaes) return dcf_vaes;
+    if (cpu().aesni) return dcf_aesni;
+#endif
+    return dcf_portable;
+}
 
 uint64_t tweak_of(int level) { return 4 * static_cast<uint64_t>(level); }
 

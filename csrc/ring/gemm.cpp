@@ -1,9 +1,13 @@
 #include "ring/gemm.hpp"
 
 #include <algorithm>
+#include <vector>
 
+#include "core/buffer.hpp"
 #include "core/check.hpp"
+#include "core/cpu.hpp"
 #include "core/parallel.hpp"
+#include "ring/blocked.hpp"
 
 namespace moiety::ring {
 namespace {
@@ -22,7 +26,58 @@ void gemm_scalar(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t
     }
 }
 
+constexpr int64_t few = 4;                         // rows or columns that do not pay for packing
+constexpr int64_t worthwhile = int64_t{1} << 18;  // products of a range: below, a thread costs more than it saves
+
+template <class T>
+void gemm_vector(const GemmKernels<T>& kernels, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
+                 int64_t m, int64_t n, int64_t k, bool accumulate, int threads) {
+    if (n <= few && k > 1) {
+        Buffer<T> columns(n * k);
+        for (int64_t p = 0; p < k; ++p)
+            for (int64_t j = 0; j < n; ++j) columns[j * k + p] = b[p * ldb + j];
+        parallel_for(m, 1 + worthwhile / (n * k), threads, [&](int64_t begin, int64_t end) {
+            kernels.few_columns(a + begin * lda, lda, columns.data(), c + begin * ldc, ldc, end - begin, n, k, accumulate);
+        });
+    } else if (m <= few) {
+        // Ranges start at whole cache lines of a row of C.
+        constexpr int64_t line = 64 / sizeof(T);
+        parallel_for((n + line - 1) / line, 1 + worthwhile / (m * k * line), threads, [&](int64_t begin, int64_t end) {
+            const int64_t first = begin * line, count = std::min(end * line, n) - first;
+            kernels.few_rows(a, lda, b + first, ldb, c + first, ldc, m, count, k, accumulate);
+        });
+    } else {
+        std::vector<int64_t> offset(static_cast<size_t>(k));
+        for (int64_t p = 0; p < k; ++p) offset[static_cast<size_t>(p)] = p * ldb;
+        const Segment whole{0, n, 0, 0};
+        BlockedProduct<T> product;
+        product.m = m;
+        product.k = k;
+        product.a = a;
+        product.a_row = lda;
+        product.b = b;
+        product.b_offset = offset.data();
+        product.c = c;
+        product.c_row = ldc;
+        product.segments = {&whole, 1};
+        product.accumulate = accumulate;
+        blocked_product(product, kernels, threads);
+    }
+}
+
 }  // namespace
+
+template <class T>
+const GemmKernels<T>* gemm_kernels() {
+#if defined(__x86_64__)
+    if (isa() == Isa::avx512) return &gemm_avx512<T>();
+    if (isa() == Isa::avx2) return &gemm_avx2<T>();
+#endif
+    return nullptr;
+}
+
+template const GemmKernels<uint32_t>* gemm_kernels();
+template const GemmKernels<uint64_t>* gemm_kernels();
 
 template <class T>
 void gemm(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, int64_t m, int64_t n, int64_t k,
@@ -30,7 +85,11 @@ void gemm(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, i
     check(m >= 0 && n >= 0 && k >= 0, "gemm: expected extents >= 0, got m=", m, " n=", n, " k=", k);
     check(lda >= k && ldb >= n && ldc >= n, "gemm: expected row strides lda >= k, ldb >= n, ldc >= n, got lda=", lda,
           " ldb=", ldb, " ldc=", ldc, " with m=", m, " n=", n, " k=", k);
-    parallel_for(m, 1, threads, [&](int64_t begin, int64_t end) {
+    if (m == 0 || n == 0) return;
+    const GemmKernels<T>* kernels = gemm_kernels<T>();
+    if (kernels != nullptr && k > 0)
+        return gemm_vector(*kernels, a, lda, b, ldb, c, ldc, m, n, k, accumulate, threads);
+    parallel_for(m, 1 + worthwhile / (n * std::max<int64_t>(k, 1)), threads, [&](int64_t begin, int64_t end) {
         gemm_scalar(a + begin * lda, lda, b, ldb, c + begin * ldc, ldc, end - begin, n, k, accumulate);
     });
 }

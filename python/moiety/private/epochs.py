@@ -131,6 +131,13 @@ class DealerEpochs:
             raise ProtocolError(f"weight epoch {epoch}: expected the server that opened it, came another certificate")
         return bytes.fromhex(str(record["weight_seed"]))
 
+    def known(self, epoch: str) -> bytes:
+        """The seed of an epoch that its server has opened."""
+        record = _read(self._root / f"{epoch}.json")
+        if record is None:
+            raise ProtocolError(f"weight epoch {epoch} is not open: expected the server to name it first")
+        return bytes.fromhex(str(record["weight_seed"]))
+
 
 def _chunks(arrays: Sequence[NDArray[Any]]) -> Iterator[bytes]:
     for array in arrays:

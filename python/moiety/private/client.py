@@ -1,11 +1,12 @@
 """The client: holds the input, gets the output.
 
-`Client` is one connection to a server: setup once, then any number of inferences of one batch size, each with correlations
-of its own. The input is checked here, before anything is sent.
+`Client` is one connection to a server: setup once, then any number of inferences of one batch size, each with
+correlations of its own. The input is checked here, before anything is sent.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ class Client:
                 self._file = MaterialFile(config.correlations, "client", self._hash, config.state)
                 if batch != self._file.batch:
                     raise ValueError(
-                        f"input has a batch of {batch}: expected {self._file.batch}, what {config.correlations} was dealt for"
+                        f"input has a batch of {batch}: expected {self._file.batch}, what "
+                        f"{config.correlations} was dealt for"
                     )
             self._plan = self._file.plan if self._file else make_plan(program, batch, config.comparison)
             with self._meter.phase("setup"):
@@ -158,7 +160,9 @@ class Client:
         """The network's output for `x`, and the counters of all parties (setup's in the first inference)."""
         batch = check_input(self._program, x)
         if batch.shape[0] != self.batch:
-            raise ValueError(f"input has a batch of {batch.shape[0]}: expected {self.batch}, what the plan was made for")
+            raise ValueError(
+                f"input has a batch of {batch.shape[0]}: expected {self.batch}, what the plan was made for"
+            )
         link, source, meter = self._link, self._source, self._meter
         if link is None or source is None:
             raise ValueError("this client is closed: expected an open connection")
@@ -189,10 +193,8 @@ class Client:
             if error is not None:
                 link.fail(error)
             else:
-                try:
+                with contextlib.suppress(ProtocolError):  # the server may have left first
                     link.send("bye")
-                except ProtocolError:
-                    pass  # the server left first; every output is already here
                 link.close()
         if source is not None:
             source.close(error)

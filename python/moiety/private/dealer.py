@@ -2,12 +2,14 @@
 
 What comes in is the handshake and the plan, nothing else; what goes out is one stream to each party:
 
-    party: hello (role, program hash, ring, weight epoch, plan)     dealer: hello (plan hash; to the server the seed of A)
-    party: session (id)                                             dealer: dealing (seed), material frames, dealt (counters)
+    party: hello (role, program hash, ring, weight epoch, plan)
+                             dealer: hello (plan hash; to the server the seed of A)
+    party: session (id)
+                             dealer: dealing (seed), material frames, dealt (counters)
 
-A session starts when both roles have named it with equal plans. Each (session, role) stream is handed out once, over TLS
-only to a certificate of that role. Request after request is dealt into two queues bounded in bytes, so memory stays bounded
-and either party may run ahead of the other by as much. A dealer together with one party sees everything.
+A session starts when both roles have named it with equal plans. Each (session, role) stream is handed out once, over
+TLS only to a certificate of that role. Request after request is dealt into two queues bounded in bytes, so memory
+stays bounded and either party may run ahead of the other by as much. A dealer together with one party sees everything.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from moiety._core import mpc
 from .epochs import DealerEpochs, require_id
 from .link import Link, PeerError
 from .plan import Plan
+from .service import Service
 from .session import PROTOCOL, agree, fields, material_sizes
 from .stats import PHASES, Meter, Phase
-from .transport import Listener, Network, require_role
+from .transport import PLAIN, Listener, Network, require_role
 
 __all__ = ["Dealer"]
 
@@ -148,7 +151,7 @@ class Dealer:
         *,
         timeout: float = 60.0,
         threads: int = 1,
-        network: Network = Network(),
+        network: Network = PLAIN,
         limit: int = 64,
     ) -> None:
         self._listener = listener
@@ -160,51 +163,29 @@ class Dealer:
         self._lock = threading.Lock()
         self._handed_out: set[tuple[str, str]] = set()
         self._sessions: dict[str, _Session] = {}
-        self._workers: dict[threading.Thread, Link | None] = {}
 
     def serve(self, stop: Callable[[], bool]) -> None:
         """Serve until `stop()` is true, then end the streams that still run."""
-        while (sock := self._listener.accept(stop)) is not None:
-            worker = threading.Thread(target=self._serve_one, args=(sock,), name="dealer-link", daemon=True)
-            with self._lock:
-                self._workers[worker] = None
-            worker.start()
-        with self._lock:
-            workers = dict(self._workers)
-        for worker, link in workers.items():
-            if link is not None:
-                link.abort()
-            worker.join(self._timeout)
+        service = Service(
+            self._listener,
+            self._serve_party,
+            name="dealer",
+            peer="a party",
+            limit=self._limit,
+            timeout=self._timeout,
+            network=self._network,
+        )
+        service.run(stop)
 
-    def _serve_one(self, sock: Any) -> None:
-        me = threading.current_thread()
+    def _serve_party(self, link: Link, meter: Meter) -> None:
         try:
-            link = self._listener.greet(sock, "a party", self._timeout, self._network)
-        except (ProtocolError, OSError, ValueError) as error:
-            log.warning("a connection was refused: %s", error)
-            with self._lock:
-                self._workers.pop(me, None)
-            return
-        with self._lock:
-            self._workers[me] = link
-            crowd = len(self._workers)
-        try:
-            if crowd > self._limit:
-                raise ProtocolError(f"the dealer is busy: expected at most {self._limit} connections, came one more")
-            self._serve_party(link)
-            link.close()
-        except (ProtocolError, ValueError) as error:
-            log.warning("%s: %s", link.peer, error)
-            link.fail(error if isinstance(error, ProtocolError) else ProtocolError(f"the dealer refuses: {error}"))
-        except Exception as error:
-            log.exception("%s: unexpected error", link.peer)
-            link.fail(error)
-        finally:
-            with self._lock:
-                self._workers.pop(me, None)
+            self._serve_role(link, meter)
+        except ValueError as error:  # of a plan that does not parse
+            raise ProtocolError(f"the dealer refuses: {error}") from None
 
-    def _serve_party(self, link: Link) -> None:
-        cpu, wall = time.thread_time(), time.perf_counter()
+    def _serve_role(self, link: Link, meter: Meter) -> None:
+        greeted = meter.take()["setup"]
+        cpu, wall = time.thread_time() - greeted["cpu_seconds"], time.perf_counter() - greeted["wall_seconds"]
         hello = link.receive("hello")
         expected = {"protocol": PROTOCOL}
         role = hello.get("role")
@@ -254,13 +235,12 @@ class Dealer:
             with self._lock:
                 self._sessions.pop(name, None)
 
-    def _join(
-        self, name: str, role: str, contract: _Contract, link: Link, setup: Phase
-    ) -> tuple[_Session, bool]:
+    def _join(self, name: str, role: str, contract: _Contract, link: Link, setup: Phase) -> tuple[_Session, bool]:
         with self._lock:
             if (name, role) in self._handed_out:
                 raise ProtocolError(
-                    f"the {role}'s stream of session {name} was handed out before: expected a session of its own for every inference"
+                    f"the {role}'s stream of session {name} was handed out before: expected a session of "
+                    "its own for every inference"
                 )
             self._handed_out.add((name, role))
             session = self._sessions.get(name)

@@ -74,7 +74,9 @@ class _Child:
             message = json.loads(self.pipe.recv_bytes())
         except (EOFError, OSError):
             code = self.process.wait()
-            raise ProtocolError(f"the {self.role} process ended with code {code}: {self.words() or 'it said nothing'}") from None
+            raise ProtocolError(
+                f"the {self.role} process ended with code {code}: {self.words() or 'it said nothing'}"
+            ) from None
         if "error" in message:
             kind = {"ProtocolError": ProtocolError, "ValueError": ValueError}.get(message["kind"], RuntimeError)
             raise kind(f"{message['error']}")
@@ -122,8 +124,9 @@ def run_local(
 ) -> Result:
     """One private inference of the batch `x` (float32) on this machine; the client's output and everybody's counters.
 
-    `randomness` is "dealer" or "file"; `network` shapes every link ("lan", "wan" or `Network`); `timeout` bounds every wait
-    for a peer. With `repeat` the session goes on with as many inferences of `x`, each with correlations of its own.
+    `randomness` is "dealer" or "file"; `network` shapes every link ("lan", "wan" or `Network`); `timeout` bounds every
+    wait for a peer. With `repeat` the session goes on with as many inferences of `x`, each with correlations of its
+    own.
     """
     batch = check_input(program, x)
     if randomness not in ("dealer", "file"):
@@ -168,5 +171,5 @@ def run_local(
         except (ProtocolError, EOFError, OSError) as error:
             heard = [f"the {child.role} said: {words}" for child in (server, dealer) if (words := child.words())]
             raise ProtocolError("; ".join([str(error), *heard])) from None
-        stats = [Stats.of(run["client"], run["server"], run["dealer"] or dealt.get("dealer")) for run in runs]
+        stats = [Stats.of(run["client"], run["server"], dealt.get("dealer", run["dealer"])) for run in runs]
     return Result(output, stats[0], tuple(stats))

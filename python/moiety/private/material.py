@@ -1,7 +1,7 @@
 """Correlation files: made at a third place by `moiety deal`, one for the server and one for the client.
 
     MOIETYCR | version u32 | header length u32 | header JSON | sha256 of all before
-    then `count` records of one length: seed (16 bytes) | material in the plan's order | sha256 of (deal, role, serial, both)
+    `count` records of one length: seed (16 bytes) | material in the plan's order | sha256 of (deal, role, serial, both)
 
 All integers are little-endian. A record is used once: its serial is claimed in the ledger of *both* sides before either
 sends a byte that depends on it, and its seed is then erased in the file. Whoever holds both files sees everything.
@@ -131,7 +131,9 @@ class MaterialFile:
         except FileNotFoundError:
             raise ValueError(f"{path} is not there: `moiety deal` makes correlation files") from None
         except PermissionError:
-            raise ValueError(f"{path} cannot be written: expected write access, because used records are erased") from None
+            raise ValueError(
+                f"{path} cannot be written: expected write access, because used records are erased"
+            ) from None
         try:
             header = self._read_header()
             self._check(header, program_hash)
@@ -169,10 +171,14 @@ class MaterialFile:
     def _check(self, header: dict[str, Any], program_hash: str) -> None:
         if header["role"] != self.role:
             raise self._refuse(
-                f"the {self.role}'s file", f"the {header['role']}'s", "the two files were swapped: no party may read the other's"
+                f"the {self.role}'s file",
+                f"the {header['role']}'s",
+                "the two files were swapped: no party may read the other's",
             )
         if header["program"] != program_hash:
-            raise self._refuse(f"program {program_hash[:16]}", f"program {header['program'][:16]}", "deal for this program")
+            raise self._refuse(
+                f"program {program_hash[:16]}", f"program {header['program'][:16]}", "deal for this program"
+            )
         self.deal: str = header["deal"]
         self.epoch: str = header["epoch"]
         self.batch: int = header["batch"]
@@ -202,13 +208,16 @@ class MaterialFile:
         """The record of a serial that was just claimed; its seed is erased in the file."""
         start = self._start + serial * self._record
         record = os.pread(self._file.fileno(), self._record, start)
-        while len(record) < self._record and (more := os.pread(self._file.fileno(), self._record - len(record), start + len(record))):
+        while len(record) < self._record and (
+            more := os.pread(self._file.fileno(), self._record - len(record), start + len(record))
+        ):
             record += more
         digest = _digest(self.deal, self.role, serial)
         digest.update(memoryview(record)[:-_SUM])
         if len(record) < self._record or digest.digest() != record[-_SUM:]:
             raise ProtocolError(
-                f"the {self.role}'s correlation file: record {serial} is damaged: expected {self._record} bytes that match "
+                f"the {self.role}'s correlation file: record {serial} is damaged: expected {self._record} "
+                "bytes that match "
                 f"their checksum; deal new files"
             )
         os.pwrite(self._file.fileno(), bytes(_SEED), start)

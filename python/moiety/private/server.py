@@ -22,6 +22,7 @@ from .material import MaterialFile
 from .plan import COMPARISONS, Plan
 from .plan import plan as make_plan
 from .program import Program
+from .service import Service
 from .session import Engine, agree, fields, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter
@@ -34,7 +35,7 @@ log = logging.getLogger("moiety.server")
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """How a server serves. `dealer` is an address, `correlations` are files of `moiety deal`; at least one is needed."""
+    """How a server serves. `dealer` is an address, `correlations` are files of `moiety deal`; one is needed."""
 
     state: Path
     dealer: str | None = None
@@ -53,7 +54,9 @@ class Server:
 
     def __init__(self, program: Program, listener: Listener, config: ServerConfig) -> None:
         if not program.has_weights:
-            raise ValueError("the server's program has no weights: expected what compile() saved, came without_weights()")
+            raise ValueError(
+                "the server's program has no weights: expected what compile() saved, came without_weights()"
+            )
         if config.dealer is None and not config.correlations:
             raise ValueError("no source of correlations: expected a dealer's address or correlation files")
         self.program = program
@@ -65,7 +68,6 @@ class Server:
         self._files: dict[str, MaterialFile] = {}
         self._plans: dict[tuple[int, str], Plan] = {}
         self._lock = threading.Lock()
-        self._workers: dict[threading.Thread, Link | None] = {}
         try:
             for path in config.correlations:
                 file = MaterialFile(path, "server", self._hash, config.state)
@@ -78,61 +80,22 @@ class Server:
         for file in self._files.values():
             file.close()
 
-    def serve(self, stop: Callable[[], bool], connections: int | None = None) -> None:
-        """Serve until `stop()` is true, or until `connections` connections are over."""
-        served = 0
-        while connections is None or served < connections:
-            sock = self._listener.accept(stop)
-            if sock is None:
-                break
-            served += 1
-            worker = threading.Thread(target=self._serve_one, args=(sock,), name="server-client", daemon=True)
-            with self._lock:
-                self._workers[worker] = None
-            worker.start()
-        with self._lock:
-            workers = dict(self._workers)
-        for worker, link in workers.items():
-            if connections is None and link is not None:
-                link.abort()
-            worker.join()
+    def serve(self, stop: Callable[[], bool]) -> None:
+        """Serve until `stop()` is true."""
+        service = Service(
+            self._listener,
+            self._serve_client,
+            name="server",
+            peer="the client",
+            limit=self.config.max_clients,
+            timeout=self.config.timeout,
+            network=self.config.network,
+        )
+        service.run(stop)
 
-    def _serve_one(self, sock: Any) -> None:
-        me = threading.current_thread()
-        meter = Meter()
-        try:
-            with meter.phase("setup"):
-                link = self._listener.greet(sock, "the client", self.config.timeout, self.config.network)
-        except (ProtocolError, OSError, ValueError) as error:
-            log.warning("a connection was refused: %s", error)
-            with self._lock:
-                self._workers.pop(me, None)
-            return
-        with self._lock:
-            self._workers[me] = link
-            crowd = len(self._workers)
-        try:
-            if crowd > self.config.max_clients:
-                raise ProtocolError(
-                    f"the server is busy: expected at most {self.config.max_clients} clients at once, came one more; try later"
-                )
-            require_role(link, "client")
-            meter.add(link)
-            done = self._serve_client(link, meter)
-            link.close()
-            log.info("a client left after %d inferences", done)
-        except ProtocolError as error:
-            log.warning("a client's session ended: %s", error)
-            link.fail(error)
-        except Exception as error:
-            log.exception("a client's session ended by an unexpected error")
-            link.fail(error)
-        finally:
-            with self._lock:
-                self._workers.pop(me, None)
-
-    def _serve_client(self, link: Link, meter: Meter) -> int:
-        """One connection: handshake, setup, inferences; their number."""
+    def _serve_client(self, link: Link, meter: Meter) -> None:
+        """One connection: handshake, setup, inferences."""
+        require_role(link, "client")
         with meter.phase("setup"):
             plan, file, epoch = self._handshake(link)
             source = self._source(link, plan, file, epoch, meter)
@@ -152,7 +115,7 @@ class Server:
             source.close(error)
             raise
         source.close()
-        return done
+        log.info("a client left after %d inferences", done)
 
     def _infer(self, link: Link, engine: Engine, source: Source, meter: Meter) -> bool:
         """One inference; False when the client has had enough."""
@@ -225,5 +188,3 @@ class Server:
         except BaseException as error:
             dealer.fail(error)
             raise
-
-

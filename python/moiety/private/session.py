@@ -1,18 +1,18 @@
 """What two parties agree on before they compute, and the loop that both then walk.
 
-    client                          server
-    hello (terms)            ->                      } both compare field by field, and both refuse the same way
-                             <-     hello (terms, epoch)
-    setup (masks: need/have) ->                      } once a connection
-                             <-     masks E = W - A    (once a client and weight epoch)
-    for every inference:
-    infer (offer)            ->                      } which correlation: a dealer session, or a serial that neither side
-                             <-     session (reply)    has used; both record it durably before they go on
-    claimed | taken          ->
-    ready                    <->    ready            } offline ends
-    protocol steps           <->    protocol steps   } online
-                             <-     done (counters)
-    bye                      ->
+client                          server
+hello (terms)            ->                      } both compare field by field, and both refuse the same way
+                         <-     hello (terms, epoch)
+setup (masks: need/have) ->                      } once a connection
+                         <-     masks E = W - A    (once a client and weight epoch)
+for every inference:
+infer (offer)            ->                      } which correlation: a dealer session, or a serial that neither side
+                         <-     session (reply)    has used; both record it durably before they go on
+claimed | taken          ->
+ready                    <->    ready            } offline ends
+protocol steps           <->    protocol steps   } online
+                         <-     done (counters)
+bye                      ->
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def fields(message: Mapping[str, Any], peer: str, **kinds: type) -> list[Any]:
         value = message.get(name)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise ProtocolError(
-                f'{peer} sent "{message.get("type")}" with {name} {printable(repr(value), 40)}: expected {kind.__name__}'
+                f'{peer} sent "{message.get("type")}" with {name} {printable(repr(value), 40)}: expected '
+                f"{kind.__name__}"
             )
         values.append(value)
     return values

@@ -1,8 +1,8 @@
 """Where correlations come from, seen from a party: one `Source` a connection.
 
 Which correlation an inference uses is agreed in one exchange: the client makes an `offer`, the server `accept`s it with
-a reply that names the session, the client `claim`s it (False: somebody was faster, try again). After that, and not before,
-each side asks its source for the material. A dealer-free source needs the same four steps.
+a reply that names the session, the client `claim`s it (False: somebody was faster, try again). After that, and not
+before, each side asks its source for the material. A dealer-free source needs the same four steps.
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ class DealerSource:
         self._role = role
         self._session: str | None = None
         link.send(
-            "hello", protocol=PROTOCOL, role=role, program=program_hash, ring=plan.ring, epoch=epoch, plan=plan.to_json()
+            "hello",
+            protocol=PROTOCOL,
+            role=role,
+            program=program_hash,
+            ring=plan.ring,
+            epoch=epoch,
+            plan=plan.to_json(),
         )
         hello = link.receive("hello")
         agree(link.peer, {"protocol": PROTOCOL, "role": "dealer", "plan": plan.hash}, hello)
@@ -117,7 +123,8 @@ class FileSource:
         unused = self.file.unused()
         if not unused:
             raise ProtocolError(
-                f"the {self.file.role}'s correlation file is used up: expected an unused serial, came {self.file.count} used "
+                f"the {self.file.role}'s correlation file is used up: expected an unused serial, came "
+                f"{self.file.count} used "
                 "ones; deal new files"
             )
         return {"deal": self.file.deal, "unused": f"{sum(1 << serial for serial in unused):x}"}
@@ -136,7 +143,8 @@ class FileSource:
                 self._serial = serial
                 return {"session": mint_id(), "deal": deal, "serial": serial}
         raise ProtocolError(
-            f"no serial is left that neither side has used: expected one of {self.file.count}, the server has {len(ours)} unused, "
+            f"no serial is left that neither side has used: expected one of {self.file.count}, the server "
+            f"has {len(ours)} unused, "
             f"the client {theirs.bit_count()}, none in common; deal new files"
         )
 
@@ -144,7 +152,8 @@ class FileSource:
         deal, serial = fields(reply, "the server", deal=str, serial=int)
         if deal != self.file.deal or not 0 <= serial < self.file.count:
             raise ProtocolError(
-                f"the server names serial {serial} of deal {deal[:40]}: expected one of {self.file.count} of deal {self.file.deal}"
+                f"the server names serial {serial} of deal {deal[:40]}: expected one of {self.file.count} "
+                f"of deal {self.file.deal}"
             )
         self._serial = serial
         return self.file.claim(serial)

@@ -1,8 +1,8 @@
 """Counters by party and phase: what the issue of every benchmark and every result is measured with.
 
-A phase's `cpu_seconds` are user and system seconds of all threads of the process; `rounds` are hops; `peak_bytes` is the
-peak resident memory of the process while the phase ran (Linux resets the mark at the phase's start; elsewhere it is
-the peak since the process began). A server that serves several clients at once counts them together.
+A phase's `cpu_seconds` are user and system seconds of all threads of the process; `rounds` are hops; `peak_bytes` is
+the peak resident memory of the process while the phase ran (Linux resets the mark at the phase's start; elsewhere it
+is the peak since the process began). A server that serves several clients at once counts them together.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """One party's process under `run_local`: settings come in through a pipe, results go out through it.
 
-    python -m moiety.private.worker FD        the first message is JSON with `role`; the pipe's end means: stop
+python -m moiety.private.worker FD        the first message is JSON with `role`; the pipe's end means: stop
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import multiprocessing.connection as connection
@@ -48,10 +49,8 @@ class _Pipe:
         event = threading.Event()
 
         def watch() -> None:
-            try:
+            with contextlib.suppress(EOFError, OSError):
                 self._pipe.recv_bytes()
-            except (EOFError, OSError):
-                pass
             event.set()
 
         threading.Thread(target=watch, name="pipe", daemon=True).start()
@@ -110,7 +109,10 @@ def _deal_files(settings: dict[str, Any], pipe: _Pipe) -> None:
             comparison=settings["comparison"],
             threads=settings["threads"],
         )
-    phase.bytes_sent = sum(path.stat().st_size for path in files.values())
+    count = settings["count"]  # the counters are those of one inference
+    phase.bytes_sent = sum(path.stat().st_size for path in files.values()) // count
+    phase.cpu_seconds /= count
+    phase.wall_seconds /= count
     pipe.send(dealer={name: asdict(values) for name, values in meter.phases.items()})
 
 

@@ -85,7 +85,7 @@ def make_authority(directory: Path, days: int = 3650) -> Path:
 
 
 def make_certificate(directory: Path, role: str, name: str | None = None, days: int = 365) -> Tls:
-    """Make `<name>.pem` and `<name>.key` (the name is the role unless given), signed by the authority in `directory`."""
+    """Make `<name>.pem` and `<name>.key` (the name is the role by default), signed by the authority in `directory`."""
     if role not in ROLES:
         raise ValueError(f"role is {role!r}: expected one of {', '.join(ROLES)}")
     name = name or role

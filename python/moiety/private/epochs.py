@@ -70,14 +70,16 @@ class ServerEpochs:
         self._root = state / "epochs"
         self._bound = {"program": program, "weights": weights}
 
+    def _fits(self, record: dict[str, Any]) -> bool:
+        return {name: record.get(name) for name in self._bound} == self._bound
+
     def current(self) -> str:
         """The epoch of these weights with the dealer: the one on record, else a new one."""
         with _lock:
             for path in sorted(self._root.glob("*.json")):
                 record = _read(path)
-                if record and not record.get("retired") and record.get("source") == "dealer":
-                    if {name: record.get(name) for name in self._bound} == self._bound:
-                        return path.stem
+                if record and not record.get("retired") and record.get("source") == "dealer" and self._fits(record):
+                    return path.stem
             epoch = mint_id()
             record = {**self._bound, "source": "dealer", "weight_seed": None, "retired": False}
             _write(self._root / f"{epoch}.json", record, replace=False)
@@ -89,14 +91,14 @@ class ServerEpochs:
         record = {**self._bound, "source": source, "weight_seed": weight_seed.hex(), "retired": False}
         with _lock:
             known = _read(path)
-            if known is None:
-                if not _write(path, record, replace=False):
-                    known = _read(path)
+            if known is None and not _write(path, record, replace=False):
+                known = _read(path)
             if known is None:
                 return
-            if {name: known.get(name) for name in self._bound} != self._bound:
+            if not self._fits(known):
                 raise ProtocolError(
-                    f"weight epoch {epoch} belongs to other weights: expected a new epoch after a change of weights; deal anew"
+                    f"weight epoch {epoch} belongs to other weights: expected a new epoch after a change "
+                    "of weights; deal anew"
                 )
             if known.get("weight_seed") is None:
                 _write(path, record, replace=True)
@@ -131,6 +133,13 @@ class DealerEpochs:
             raise ProtocolError(f"weight epoch {epoch}: expected the server that opened it, came another certificate")
         return bytes.fromhex(str(record["weight_seed"]))
 
+    def known(self, epoch: str) -> bytes:
+        """The seed of an epoch that its server has opened."""
+        record = _read(self._root / f"{epoch}.json")
+        if record is None:
+            raise ProtocolError(f"weight epoch {epoch} is not open: expected the server to name it first")
+        return bytes.fromhex(str(record["weight_seed"]))
+
 
 def _chunks(arrays: Sequence[NDArray[Any]]) -> Iterator[bytes]:
     for array in arrays:
@@ -155,7 +164,9 @@ def receive_masks(
     """Client: E, for layers of `sizes`, kept in `state` for the next session of this epoch."""
     offered = link.receive("masks").get("sizes")
     if offered != list(sizes):
-        raise ProtocolError(f"{link.peer} offers masked weights of sizes {str(offered)[:80]}: expected {str(list(sizes))[:80]}")
+        raise ProtocolError(
+            f"{link.peer} offers masked weights of sizes {str(offered)[:80]}: expected {str(list(sizes))[:80]}"
+        )
     masks = [np.empty(size, dtype) for size in sizes]
     digest = hashlib.sha256()
     for mask in masks:
@@ -166,7 +177,9 @@ def receive_masks(
             digest.update(view[start:end])
     told = link.receive("masks sent").get("sha256")
     if told != digest.hexdigest():
-        raise ProtocolError(f"{link.peer} sent masked weights with digest {digest.hexdigest()[:16]}: expected {str(told)[:16]}")
+        raise ProtocolError(
+            f"{link.peer} sent masked weights with digest {digest.hexdigest()[:16]}: expected {str(told)[:16]}"
+        )
     if state is not None:
         header = json.dumps({"sizes": list(sizes), "sha256": told}).encode() + b"\n"
         write_durably(_masks_path(state, epoch, program), header + b"".join(_chunks(masks)), replace=True)

@@ -24,6 +24,7 @@ STEP, CONTROL, MATERIAL, ERROR = 1, 2, 3, 4
 _NAMES = {STEP: "protocol step", CONTROL: "control", MATERIAL: "material", ERROR: "error"}
 _CONTROL_LIMIT = 64 << 20  # a plan of a deep network is a few MiB of JSON
 _LINGER_S = 0.5
+_REPORTED = "the peer reported: "  # how the channel passes an error frame on
 
 
 class PeerError(ProtocolError):
@@ -102,8 +103,6 @@ class Link:
         self._turn(False)
         with self._named():
             tag, payload = self.channel.recv()
-        if tag == ERROR:
-            raise PeerError(f"{self.peer} gave up: {_error_text(payload)}")
         if tag != expected:
             raise ProtocolError(f"{self.peer} sent a {_NAMES.get(tag, f'tag-{tag}')} frame: expected {what}")
         if tag == CONTROL and len(payload) > _CONTROL_LIMIT:
@@ -121,7 +120,8 @@ class Link:
     def fail(self, error: BaseException) -> None:
         """Tell the peer, as far as it still listens, why this side gives up; then close. Never raises.
 
-        Only the words of a ProtocolError go out: they are written for both sides. Anything else is this side's business.
+        Only the words of a ProtocolError go out: they are written for both sides. Anything else is this side's
+        business.
         """
         if not self._closed and not isinstance(error, PeerError):
             text = str(error) if isinstance(error, ProtocolError) else "it met an error of its own; its log says which"
@@ -130,14 +130,19 @@ class Link:
         self.close()
 
     def explain(self, error: ProtocolError) -> ProtocolError:
-        """`error` of this link's channel, with the peer's name; or the peer's own words, if they came before it went away."""
+        """`error` of this link's channel, with the peer's name; or what the peer said before it went away."""
         if isinstance(error, PeerError):
             return error
-        with contextlib.suppress(Exception):
-            while self.gone():
-                tag, payload = self.channel.recv()
-                if tag == ERROR:
-                    return PeerError(f"{self.peer} gave up: {_error_text(payload)}")
+        if not str(error).startswith(_REPORTED):
+            # The send may have failed because the peer gave up; what it said then still waits to be read.
+            try:
+                while self.gone():
+                    self.channel.recv()
+            except ProtocolError as last:
+                if str(last).startswith(_REPORTED):
+                    error = last
+        if str(error).startswith(_REPORTED):
+            return PeerError(f"{self.peer} gave up: {_error_text(str(error).removeprefix(_REPORTED))}")
         return error if self.peer in str(error) else ProtocolError(f"{self.peer}: {error}")
 
     def gone(self) -> bool:
@@ -187,7 +192,7 @@ class Link:
             self.fail(error)
 
 
-def _error_text(payload: bytes) -> str:
+def _error_text(payload: str) -> str:
     try:
         message: Mapping[str, Any] = json.loads(payload)
         return printable(str(message["error"]))

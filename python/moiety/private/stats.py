@@ -1,8 +1,8 @@
 """Counters by party and phase: what the issue of every benchmark and every result is measured with.
 
-A phase's `cpu_seconds` are user and system seconds of all threads of the process; `rounds` are hops; `peak_bytes` is the
-peak resident memory of the process while the phase ran (Linux resets the mark at the phase's start; elsewhere it is
-the peak since the process began). A server that serves several clients at once counts them together.
+A phase's `cpu_seconds` are user and system seconds of all threads of the process; `rounds` are hops; `peak_bytes` is
+the peak resident memory of the process while the phase ran (Linux resets the mark at the phase's start; elsewhere it
+is the peak since the process began). A server that serves several clients at once counts them together.
 """
 
 from __future__ import annotations
@@ -73,11 +73,12 @@ def _peak_bytes() -> int:
 
 
 class Meter:
-    """One party's phases. Links that are added later count from zero."""
+    """One party's phases. Frames between two phases count for the later one, so none is lost."""
 
     def __init__(self, *links: Counted) -> None:
         self.phases = {name: Phase() for name in PHASES}
         self._links: list[Counted] = list(links)
+        self._counted = (0, 0)
 
     def add(self, link: Counted) -> None:
         self._links.append(link)
@@ -89,16 +90,15 @@ class Meter:
     def phase(self, name: str) -> Iterator[Phase]:
         phase = self.phases[name]
         _reset_peak()
-        sent, hops = self._counts()
         cpu, wall = cpu_seconds(), time.perf_counter()
         try:
             yield phase
         finally:
             phase.cpu_seconds += cpu_seconds() - cpu
             phase.wall_seconds += time.perf_counter() - wall
-            sent_now, hops_now = self._counts()
-            phase.bytes_sent += sent_now - sent
-            phase.rounds += hops_now - hops
+            (sent, hops), self._counted = self._counted, self._counts()
+            phase.bytes_sent += self._counted[0] - sent
+            phase.rounds += self._counted[1] - hops
             phase.peak_bytes = max(phase.peak_bytes, _peak_bytes())
 
     def take(self) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Network:
         return named[network]
 
 
+PLAIN = Network()
 # The settings in which CrypTFlow2, Cheetah and their successors publish: 384 MB/s with 0.3 ms and 44 MB/s with 40 ms
 # (shared/reference/peers-2pc.md, section 3).
 LAN = Network(rtt_ms=0.3, mbit=384 * 8)
@@ -68,7 +69,9 @@ class Tls:
     def context(self, server_side: bool) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.check_hostname = False  # the authority is this deployment's own, and the role in the certificate is checked
+        context.check_hostname = (
+            False  # the authority is this deployment's own, and the role in the certificate is checked
+        )
         context.verify_mode = ssl.CERT_REQUIRED
         if server_side:
             context.num_tickets = 0  # no resumption: every connection proves its certificate
@@ -125,9 +128,7 @@ def _check_plaintext(address: Address, tls: Tls | None, insecure_plaintext: bool
         )
 
 
-def _link(
-    sock: socket.socket, tls: Tls | None, server_side: bool, peer: str, timeout: float, network: Network
-) -> Link:
+def _link(sock: socket.socket, tls: Tls | None, server_side: bool, peer: str, timeout: float, network: Network) -> Link:
     """Wrap a connected socket, which the link owns from here on, also when this raises."""
     try:
         if sock.family != socket.AF_UNIX:
@@ -151,7 +152,7 @@ def connect(
     *,
     tls: Tls | None = None,
     timeout: float = 60.0,
-    network: Network = Network(),
+    network: Network = PLAIN,
     insecure_plaintext: bool = False,
 ) -> Link:
     """Connect to the party that `peer` names; while nobody listens yet, try again until `timeout`."""
@@ -203,7 +204,7 @@ class Listener:
                     return self._sock.accept()[0]
         return None
 
-    def greet(self, sock: socket.socket, peer: str, timeout: float, network: Network = Network()) -> Link:
+    def greet(self, sock: socket.socket, peer: str, timeout: float, network: Network = PLAIN) -> Link:
         return _link(sock, self.tls, True, peer, timeout, network)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 #include "crypto/bits.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "core/check.hpp"
@@ -54,6 +55,15 @@ template <class T>
 const BitsKernels<T>& kernels() {
     static constexpr BitsKernels<T> scalar = {to_planes_scalar<T>, from_planes_scalar<T>, pack_scalar<T>,
                                               unpack_scalar<T>};
+#if defined(__x86_64__)
+    if constexpr (sizeof(T) == 8) {
+        if (cpu().vbmi) return bits_vbmi_u64;
+        if (cpu().avx2) return bits_avx2_u64;
+    } else {
+        if (cpu().vbmi) return bits_vbmi_u32;
+        if (cpu().avx2) return bits_avx2_u32;
+    }
+#endif
     return scalar;
 }
 
@@ -91,13 +101,22 @@ void from_planes(const uint64_t* planes, int64_t stride, int64_t n, int count, T
 template <class T>
 void pack(const T* x, int64_t n, int bytes, uint8_t* out) {
     check_packing<T>(n, bytes);
-    kernels<T>().pack(x, n, bytes, out);
+    if (n == 0) return;
+    // The bytes of a whole element in order are the element itself on a little-endian machine.
+    if (std::endian::native == std::endian::little && bytes == static_cast<int>(sizeof(T)))
+        std::memcpy(out, x, static_cast<size_t>(n) * sizeof(T));
+    else
+        kernels<T>().pack(x, n, bytes, out);
 }
 
 template <class T>
 void unpack(const uint8_t* in, int64_t n, int bytes, T* x) {
     check_packing<T>(n, bytes);
-    kernels<T>().unpack(in, n, bytes, x);
+    if (n == 0) return;
+    if (std::endian::native == std::endian::little && bytes == static_cast<int>(sizeof(T)))
+        std::memcpy(x, in, static_cast<size_t>(n) * sizeof(T));
+    else
+        kernels<T>().unpack(in, n, bytes, x);
 }
 
 template void to_planes(const uint32_t*, int64_t, int, int, uint64_t*, int64_t);

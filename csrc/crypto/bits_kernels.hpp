@@ -14,4 +14,7 @@ struct BitsKernels {
     void (*unpack)(const uint8_t* in, int64_t n, int bytes, T* x);
 };
 
+extern const BitsKernels<uint32_t> bits_avx2_u32, bits_vbmi_u32;
+extern const BitsKernels<uint64_t> bits_avx2_u64, bits_vbmi_u64;
+
 }  // namespace moiety::crypto

@@ -1,4 +1,5 @@
-// Bit-matrix transposes in general registers, for the portable paths.
+// Bit-matrix transposes by shifts and masks, for the portable paths. Word is uint64_t or a vector of them,
+// each lane a matrix of its own.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +7,9 @@
 namespace moiety::crypto {
 
 // Transposes the 8x8 matrix whose row j is byte j: bit i of byte j becomes bit j of byte i.
-inline uint64_t transpose8(uint64_t v) {
-    uint64_t t = (v ^ (v >> 7)) & 0x00AA00AA00AA00AAULL;
+template <class Word>
+inline Word transpose8(Word v) {
+    Word t = (v ^ (v >> 7)) & 0x00AA00AA00AA00AAULL;
     v ^= t ^ (t << 7);
     t = (v ^ (v >> 14)) & 0x0000CCCC0000CCCCULL;
     v ^= t ^ (t << 14);
@@ -16,13 +18,14 @@ inline uint64_t transpose8(uint64_t v) {
 }
 
 // Transposes the 8x8 matrix of bytes whose row j is word j.
-inline void transpose8_bytes(uint64_t (&a)[8]) {
+template <class Word>
+inline void transpose8_bytes(Word (&a)[8]) {
     constexpr uint64_t masks[3] = {0x00FF00FF00FF00FFULL, 0x0000FFFF0000FFFFULL, 0x00000000FFFFFFFFULL};
     for (int level = 0; level < 3; ++level) {
         const int step = 1 << level, shift = 8 * step;
         for (int i = 0; i < 8; ++i) {
             if (i & step) continue;
-            const uint64_t t = ((a[i] >> shift) ^ a[i + step]) & masks[level];
+            const Word t = ((a[i] >> shift) ^ a[i + step]) & masks[level];
             a[i] ^= t << shift;
             a[i + step] ^= t;
         }

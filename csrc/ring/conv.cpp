@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/parallel.hpp"
+#include "ring/conv_vector.hpp"
 
 namespace moiety::ring {
 namespace {
@@ -56,6 +57,8 @@ void conv_plane(const T* x, const T* w, T* y, const ConvShape& s, int64_t image,
 template <class T>
 void conv(const T* x, const T* w, T* y, const ConvShape& shape, bool accumulate, int threads) {
     shape.validate();
+    if (const GemmKernels<T>* kernels = gemm_kernels<T>())
+        return conv_vector(x, w, y, shape, *kernels, accumulate, threads);
     parallel_for(shape.batch * shape.out_channels, 1, threads, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
             conv_plane(x, w, y, shape, i / shape.out_channels, i % shape.out_channels, accumulate);

@@ -1,0 +1,245 @@
+"""From a torch module to the float graph, through `torch.export` with a free batch dimension."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from moiety.private import operators_shape  # noqa: F401 (fills HANDLERS)
+from moiety.private.graph import Graph, Node
+from moiety.private.operators import HANDLERS, HINTS, Refused
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Builder", "UnsupportedOperator", "export"]
+
+MAX_BATCH = 1 << 16
+
+
+class UnsupportedOperator(ValueError):
+    """An operator that has no two-party form. `operator`, `module` (path) and `line` (source) say which and where."""
+
+    def __init__(self, operator: str, module: str, line: str, reason: str) -> None:
+        self.operator = operator
+        self.module = module
+        self.line = line
+        self.reason = reason
+        super().__init__(
+            f"unsupported operator {operator} in module {module or '(the network itself)'!r}"
+            f"{f' at {line}' if line else ''}: {reason}"
+        )
+
+
+def module_path(node: Any) -> str:
+    """Path of the innermost module that called the operator."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if not path.startswith("_empty_nn_module_stack")]
+    return str(paths[-1]) if paths else ""
+
+
+def source_line(node: Any) -> str:
+    """file:line: `code` of the innermost frame outside torch, or of the innermost one."""
+    lines = [line.strip() for line in str(node.meta.get("stack_trace") or "").strip().splitlines()]
+    frames = [
+        (line, lines[i + 1] if i + 1 < len(lines) and not lines[i + 1].startswith("File ") else "")
+        for i, line in enumerate(lines)
+        if line.startswith("File ")
+    ]
+    if not frames:
+        return ""
+    outside = [frame for frame in frames if "/torch/" not in frame[0]]
+    place, code = (outside or frames)[-1]
+    parts = place.split('"')
+    number = parts[2].split("line ")[1].split(",")[0] if len(parts) > 2 and "line " in parts[2] else "?"
+    return f"{parts[1]}:{number}" + (f": `{code}`" if code else "")
+
+
+class Builder:
+    """Makes the nodes of one exported graph; handlers see the call that is being translated through it."""
+
+    def __init__(self) -> None:
+        self.current: Any = None  # the torch.fx node that is being translated
+        self.operator = ""
+        self.batch: Any = None
+
+    def node(self, kind: str, inputs: list[Node], shape: Sequence[int], **attrs: Any) -> Node:
+        """A node with the current call's module path and source line."""
+        return Node(
+            kind,
+            inputs,
+            tuple(int(n) for n in shape),
+            attrs,
+            module_path(self.current),
+            source_line(self.current),
+        )
+
+    def axis(self, x: Node, axis: int) -> int:
+        """An axis of the batched tensor as an axis of the sample."""
+        rank = len(x.shape) + 1
+        if not -rank <= axis < rank or axis % rank == 0:
+            raise Refused("it works along the batch axis")
+        return axis % rank - 1
+
+    def keeps_batch(self) -> bool:
+        """Has the current call's result the batch as axis 0?"""
+        value = self.current.meta["val"]
+        value = value[0] if isinstance(value, (tuple, list)) else value
+        return value.dim() > 0 and bool(value.shape[0] == self.batch)
+
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of the current call's result, without the batch."""
+        value = self.current.meta["val"]
+        if not self.keeps_batch():
+            raise Refused(f"its result of shape {tuple(value.shape)} does not keep the batch as axis 0")
+        return tuple(int(n) for n in value.shape[1:])
+
+
+def refuse_training(model: torch.nn.Module) -> None:
+    for path, module in model.named_modules():
+        if module.training and (path == "" or not list(module.children())):
+            raise ValueError(
+                f"module {path or '(the network itself)'!r} ({type(module).__name__}) is in training mode: "
+                "call model.eval() before compiling"
+            )
+
+
+def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
+    """The float graph of `model` for inputs like `example` (batch first), before any pass.
+
+    Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in training mode, that
+    `torch.export` cannot trace, or that has not one tensor in and one tensor out.
+    """
+    import torch
+
+    refuse_training(model)
+    if example.dim() < 2:
+        raise ValueError(f"expected an example input with the batch as axis 0, found shape {tuple(example.shape)}")
+    # Two samples: torch.export treats a batch of one as a constant.
+    pair = example[:1].expand(2, *example.shape[1:]).contiguous()
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(model, (pair,), dynamic_shapes=({0: batch},), strict=False)
+            program = program.run_decompositions({})  # functional form; operators stay whole
+    except Exception as error:  # torch.export raises many kinds
+        first = str(error).strip().splitlines()
+        raise ValueError(
+            f"torch.export cannot trace the model with a free batch dimension ({type(error).__name__}: "
+            f"{first[0] if first else ''}): remove control flow that depends on data or on the batch size"
+        ) from error
+    return translate(program)
+
+
+def constants_of(program: Any) -> dict[str, Any]:
+    """Placeholder name -> parameter, buffer or constant tensor."""
+    from torch.export.graph_signature import InputKind
+
+    found: dict[str, Any] = {}
+    for spec in program.graph_signature.input_specs:
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+            store = program.state_dict if spec.target in program.state_dict else program.constants
+            found[spec.arg.name] = store[spec.target].detach()
+    return found
+
+
+def translate(program: Any) -> Graph:
+    """The float graph of an exported program."""
+    import torch
+
+    constants = constants_of(program)
+    values: dict[Any, Any] = {}
+    builder = Builder()
+    inputs = []
+    output: Any = None
+
+    def resolve(argument: Any) -> Any:
+        if isinstance(argument, torch.fx.Node):
+            return values[argument]
+        if isinstance(argument, (list, tuple)):
+            return [resolve(a) for a in argument]
+        return argument
+
+    for fx in program.graph.nodes:
+        builder.current = fx
+        if fx.op == "placeholder":
+            if fx.name in constants:
+                values[fx] = constants[fx.name]
+                continue
+            shape = fx.meta["val"].shape
+            builder.batch = shape[0]
+            values[fx] = builder.node("input", [], [int(n) for n in shape[1:]])
+            inputs.append(values[fx])
+        elif fx.op == "output":
+            output = resolve(fx.args[0])
+        elif fx.op == "get_attr":
+            values[fx] = getattr(program.graph_module, fx.target)
+        else:
+            values[fx] = call(builder, fx, [resolve(a) for a in fx.args], {k: resolve(v) for k, v in fx.kwargs.items()})
+    if len(inputs) != 1:
+        raise ValueError(f"expected a network with one input tensor, found {len(inputs)}")
+    outputs = [value for value in output if value is not None]
+    if len(outputs) != 1 or not isinstance(outputs[0], Node):
+        raise ValueError(f"expected a network with one output tensor that depends on its input, found {len(outputs)}")
+    mark_module_outputs(program.graph.nodes, values)
+    return Graph(inputs[0], outputs[0])
+
+
+def contains_node(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(contains_node(v) for v in value)
+    return isinstance(value, Node)
+
+
+def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Value of one operator call: a node, a constant, a shape, or `UnsupportedOperator`."""
+    import operator
+
+    import torch
+
+    if fx.target is operator.getitem:
+        if not contains_node(args[0]) and not isinstance(args[0], torch.Tensor):
+            return args[0][args[1]]
+        value = args[0][args[1]]
+        if value is None:
+            raise UnsupportedOperator(
+                str(fx.args[0].target), module_path(fx), source_line(fx), f"its result number {args[1]} is used"
+            )
+        return value
+    name = str(fx.target)
+    data = contains_node([*args, *kwargs.values()])
+    if not isinstance(fx.meta.get("val"), (torch.Tensor, list, tuple)):
+        return fx.meta.get("val")  # sizes of the batch and assertions about them
+    if not data:
+        symbolic = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.SymInt)]
+        if symbolic:
+            raise UnsupportedOperator(name, module_path(fx), source_line(fx), "a constant that depends on the batch size")
+        with torch.no_grad():
+            return fx.target(*args, **kwargs)
+    builder.operator = name.split(".")[1] if name.startswith("aten.") else name
+    handler = HANDLERS.get(builder.operator) if name.startswith("aten.") else None
+    try:
+        if handler is None:
+            raise Refused(HINTS.get(builder.operator, "it has no two-party form"))
+        kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "device", "layout")}
+        return handler(builder, *args, **kwargs)
+    except (Refused, TypeError) as error:
+        raise UnsupportedOperator(name, module_path(fx), source_line(fx), str(error)) from error
+
+
+def mark_module_outputs(nodes: Any, values: dict[Any, Any]) -> None:
+    """Fills `Node.paths`: a value is a module's output if it was computed inside a call of it and is read outside."""
+    paths: dict[Node, dict[str, None]] = {}
+    for fx in nodes:
+        value = values.get(fx)
+        if fx.op != "call_function" or not isinstance(value, Node):
+            continue
+        stack = fx.meta.get("nn_module_stack") or {}
+        readers = [set(user.meta.get("nn_module_stack") or {}) for user in fx.users]
+        for key, (path, _) in stack.items():
+            if path and any(key not in reader for reader in readers):
+                paths.setdefault(value, {})[path] = None
+    for node, found in paths.items():
+        node.paths = tuple(found)

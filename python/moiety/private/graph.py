@@ -1,0 +1,90 @@
+"""The float graph between torch and the two-party program: few kinds of nodes, weights as float64 arrays.
+
+Shapes leave out the batch. Kinds, their attributes and the value they stand for:
+
+    input
+    linear      conv (dict of ConvShape fields), weight, bias (None, (out_channels,) or the whole output), extra_bits
+    affine      a * x + b; a, b: None or arrays that broadcast to the shape; divisor: for a public 1/divisor (then a, b are None)
+    relu, hardtanh (low, high), argmax (axis)
+    maxpool     kernel, stride, padding, dilation (three entries each), ceil_mode
+    sumpool     kernel, stride, padding, count
+    x2          c2 * x^2 + c1 * x + c0, arrays that broadcast to the shape; square: x^2
+    add, subtract, multiply (two data inputs)
+    concat (axis), reshape, permute (axes), slice (axis, start, stop, step), pad (padding), upsample (factors)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Floats", "Graph", "Node", "per_channel"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class Node:
+    """One float value. `source`: module path; `where`: source line; `paths`: modules whose output this value is."""
+
+    kind: str
+    inputs: list[Node]
+    shape: tuple[int, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    where: str = ""
+    paths: tuple[str, ...] = ()
+
+    def like(self, kind: str, inputs: list[Node], **attrs: Any) -> Node:
+        """A node of another kind with this one's shape, source and module outputs."""
+        return Node(kind, inputs, self.shape, attrs, self.source, self.where, self.paths)
+
+
+class Graph:
+    """All nodes from which `output` is reached; `input` is there even if the output does not depend on it."""
+
+    def __init__(self, input: Node, output: Node) -> None:
+        self.input = input
+        self.output = output
+
+    def nodes(self) -> list[Node]:
+        """In topological order: by depth first from the output, without recursion (deep networks)."""
+        order: list[Node] = []
+        done: set[Node] = set()
+        stack: list[tuple[Node, bool]] = [(self.output, False), (self.input, False)]
+        while stack:
+            node, expanded = stack.pop()
+            if node in done:
+                continue
+            if expanded:
+                done.add(node)
+                order.append(node)
+                continue
+            stack.append((node, True))
+            stack.extend((x, False) for x in reversed(node.inputs) if x not in done)
+        return order
+
+    def consumers(self) -> dict[Node, list[Node]]:
+        """node -> the nodes that read it, one entry for each use."""
+        users: dict[Node, list[Node]] = {node: [] for node in self.nodes()}
+        for node in users:
+            for x in node.inputs:
+                users[x].append(node)
+        return users
+
+    def replace(self, old: Node, new: Node, within: Iterable[Node] | None = None) -> None:
+        """Makes the readers of `old` (all but `new` itself, or those given) read `new`."""
+        for node in self.nodes() if within is None else within:
+            if node is not new:
+                node.inputs = [new if x is old else x for x in node.inputs]
+        if self.output is old and within is None:
+            self.output = new
+
+
+def per_channel(array: Floats) -> bool:
+    """Does an array that broadcasts to a shape vary along axis 0 only?"""
+    return all(n == 1 for n in array.shape[1:])

@@ -1,0 +1,417 @@
+"""What each ATen operator becomes in the float graph. `HANDLERS` maps an operator's name to a function of the builder.
+
+A handler gets the builder and the call's arguments, in which data are `Node`s, parameters and constants torch tensors, and
+everything else Python values. It returns a `Node` (or a tuple, for operators with several results) or raises `Refused`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from moiety.private.graph import Floats, Node
+from moiety.private.validate import conv_output, pool_output
+
+if TYPE_CHECKING:
+    from moiety.private.export import Builder
+
+__all__ = ["HANDLERS", "HINTS", "Refused"]
+
+Handler = Callable[..., Any]
+HANDLERS: dict[str, Handler] = {}
+HINTS = {
+    "softmax": "return the logits: the client can apply softmax to them",
+    "log_softmax": "return the logits: the client can apply softmax to them",
+    "_softmax": "return the logits: the client can apply softmax to them",
+    "_log_softmax": "return the logits: the client can apply softmax to them",
+    "gelu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "silu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "sigmoid": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "tanh": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "hardswish": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "leaky_relu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "elu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
+    "layer_norm": "its statistics depend on the private input: use BatchNorm",
+    "group_norm": "its statistics depend on the private input: use BatchNorm",
+    "instance_norm": "its statistics depend on the private input: use BatchNorm",
+    "_native_batch_norm_legit": "its statistics depend on the private batch: keep track_running_stats=True",
+}
+
+
+class Refused(Exception):
+    """An operator that is known in general but not with these arguments; the text is the reason."""
+
+
+def handles(*names: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+def is_data(*values: Any) -> bool:
+    return all(isinstance(v, Node) for v in values)
+
+
+def need_data(x: Any) -> Node:
+    if not isinstance(x, Node):
+        raise Refused("expected an input that depends on the network's input")
+    return x
+
+
+def constant(value: Any, what: str) -> Floats:
+    """A parameter as float64."""
+    if isinstance(value, Node):
+        raise Refused(f"its {what} depends on the network's input")
+    if hasattr(value, "detach"):
+        value = value.detach().double().cpu().numpy()
+    array = np.asarray(value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise Refused(f"its {what} holds values that are not finite")
+    return array
+
+
+def triple(values: Any, rank: int, fill: int) -> list[int]:
+    """A spatial argument as three entries, unused ones leading."""
+    items = [int(values)] * rank if isinstance(values, int) else [int(v) for v in values]
+    if len(items) == 1:
+        items *= rank
+    if len(items) != rank:
+        raise Refused(f"expected {rank} spatial entries, found {items}")
+    return [fill] * (3 - rank) + items
+
+
+def spatial(x: Node) -> list[int]:
+    """Spatial extents of (channels, *space) as three entries."""
+    rank = len(x.shape) - 1
+    if not 1 <= rank <= 3:
+        raise Refused(f"expected channels and 1 to 3 spatial axes, found shape {x.shape}")
+    return [1] * (3 - rank) + list(x.shape[1:])
+
+
+def convolution(
+    b: Builder,
+    x: Any,
+    w: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+) -> Node:
+    x, weight = need_data(x), constant(w, "weight")
+    rank = weight.ndim - 2
+    if len(x.shape) != rank + 1:
+        raise Refused(f"expected a batched input of rank {rank + 2}, found sample shape {x.shape}")
+    conv: dict[str, Any] = {
+        "in_channels": x.shape[0],
+        "out_channels": weight.shape[1] * groups if transposed else weight.shape[0],
+        "groups": int(groups),
+        "in": spatial(x),
+        "kernel": [1] * (3 - rank) + list(weight.shape[2:]),
+        "stride": triple(stride, rank, 1),
+        "dilation": triple(dilation, rank, 1),
+        "output_padding": triple(output_padding, rank, 0),
+        "transposed": bool(transposed),
+    }
+    if isinstance(padding, str):
+        pads = [(0, 0)] * len(x.shape)
+        if padding == "same":
+            reach = [d * (k - 1) for d, k in zip(conv["dilation"], conv["kernel"], strict=True)]
+            if any(r % 2 for r in reach):
+                pads = [(0, 0)] + [(r // 2, r - r // 2) for r in reach[3 - rank :]]
+                x = pad(b, x, pads)
+                conv["in"] = spatial(x)
+                reach = [0, 0, 0]
+            conv["padding"] = [r // 2 for r in reach]
+        else:
+            conv["padding"] = [0, 0, 0]
+    else:
+        conv["padding"] = triple(padding, rank, 0)
+    shape = (conv["out_channels"], *conv_output(conv)[3 - rank :])
+    return b.node(
+        "linear",
+        [x],
+        shape,
+        conv=conv,
+        weight=weight,
+        bias=None if bias is None else constant(bias, "bias"),
+        extra_bits=0,
+    )
+
+
+@handles("convolution", "_convolution")
+def _(
+    b: Builder,
+    x: Any,
+    w: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    *_: Any,
+) -> Node:
+    return convolution(b, x, w, bias, stride, padding, dilation, transposed, output_padding, groups)
+
+
+@handles("conv1d", "conv2d", "conv3d")
+def _(
+    b: Builder,
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Node:
+    return convolution(b, x, w, bias, stride, padding, dilation, False, 0, groups)
+
+
+@handles("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _(
+    b: Builder,
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Node:
+    return convolution(b, x, w, bias, stride, padding, dilation, True, output_padding, groups)
+
+
+@handles("linear")
+def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
+    """y = x W^T + bias along the last axis: a 1x1 convolution with that axis as channels."""
+    x, weight = need_data(x), constant(w, "weight")
+    rest = x.shape[:-1]
+    if rest:
+        x = permute(b, x, [len(rest), *range(len(rest))])
+    conv = {
+        "in_channels": weight.shape[1],
+        "out_channels": weight.shape[0],
+        "groups": 1,
+        "in": [1, 1, math.prod(rest)],
+        "kernel": [1, 1, 1],
+        "stride": [1, 1, 1],
+        "padding": [0, 0, 0],
+        "dilation": [1, 1, 1],
+        "output_padding": [0, 0, 0],
+        "transposed": False,
+    }
+    y = b.node(
+        "linear",
+        [x],
+        (weight.shape[0], *rest),
+        conv=conv,
+        weight=weight.reshape(*weight.shape, 1, 1, 1),
+        bias=None if bias is None else constant(bias, "bias"),
+        extra_bits=0,
+    )
+    return permute(b, y, [*range(1, len(rest) + 1), 0]) if rest else y
+
+
+@handles("addmm")
+def _(b: Builder, bias: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) -> Node:
+    return linear(b, x, constant(w, "weight").T * alpha, constant(bias, "bias") * beta)
+
+
+@handles("mm", "matmul")
+def _(b: Builder, x: Any, w: Any) -> Node:
+    weight = constant(w, "second factor")
+    if weight.ndim != 2:
+        raise Refused(f"expected a matrix, found a constant of shape {weight.shape}")
+    return linear(b, x, weight.T)
+
+
+def along_channels(x: Node, vector: Floats) -> Floats:
+    return vector.reshape(-1, *[1] * (len(x.shape) - 1))
+
+
+def normalise(b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, eps: float) -> Node:
+    x = need_data(x)
+    if mean is None or var is None:
+        raise Refused(HINTS["_native_batch_norm_legit"])
+    a = 1 / np.sqrt(constant(var, "variance") + eps)
+    if w is not None:
+        a = a * constant(w, "weight")
+    shift = -constant(mean, "mean") * a
+    if bias is not None:
+        shift = shift + constant(bias, "bias")
+    return b.node("affine", [x], x.shape, a=along_channels(x, a), b=along_channels(x, shift))
+
+
+@handles("batch_norm", "cudnn_batch_norm")
+def _(
+    b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, training: bool, _m: float, eps: float, *_: Any
+) -> Node:
+    if training:
+        raise Refused("it is in training mode: call model.eval()")
+    return normalise(b, x, w, bias, mean, var, eps)
+
+
+@handles("_native_batch_norm_legit_no_training")
+def _(b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, _m: float, eps: float) -> tuple[Node, None, None]:
+    return normalise(b, x, w, bias, mean, var, eps), None, None
+
+
+@handles("relu", "relu_")
+def relu(b: Builder, x: Any) -> Node:
+    x = need_data(x)
+    return b.node("relu", [x], x.shape)
+
+
+@handles("hardtanh", "hardtanh_", "clamp", "clamp_")
+def clamp(b: Builder, x: Any, low: Any = -1.0, high: Any = 1.0) -> Node:
+    x = need_data(x)
+    if not all(v is None or isinstance(v, (int, float)) for v in (low, high)):
+        raise Refused("expected constant limits")
+    if low is not None and high is not None:
+        if not low < high:
+            raise Refused(f"expected low < high, found {low} and {high}")
+        return b.node("hardtanh", [x], x.shape, low=float(low), high=float(high))
+    if low is not None:  # low + relu(x - low)
+        return relu(b, x) if low == 0 else shift(b, relu(b, shift(b, x, -low)), low)
+    if high is None:
+        return x
+    return b.node("subtract", [x, relu(b, x if high == 0 else shift(b, x, -high))], x.shape)  # x - relu(x - high)
+
+
+@handles("clamp_min")
+def _(b: Builder, x: Any, low: Any) -> Node:
+    return clamp(b, x, low, None)
+
+
+@handles("clamp_max")
+def _(b: Builder, x: Any, high: Any) -> Node:
+    return clamp(b, x, None, high)
+
+
+@handles("relu6", "relu6_")
+def _(b: Builder, x: Any) -> Node:
+    return clamp(b, x, 0.0, 6.0)
+
+
+def shift(b: Builder, x: Node, value: float) -> Node:
+    return b.node("affine", [x], x.shape, a=None, b=np.full([1] * len(x.shape), float(value)))
+
+
+@handles("max_pool1d", "max_pool2d", "max_pool3d")
+def max_pool(
+    b: Builder, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Node:
+    x = need_data(x)
+    extents, rank = spatial(x), len(x.shape) - 1
+    k = triple(kernel, rank, 1)
+    s = triple(stride, rank, 1) if isinstance(stride, int) or len(stride) else k
+    p, d = triple(padding, rank, 0), triple(dilation, rank, 1)
+    out = [pool_output(*window, ceil_mode) for window in zip(extents, k, s, p, d, strict=True)]
+    shape = (x.shape[0], *out[3 - rank :])
+    return b.node("maxpool", [x], shape, kernel=k, stride=s, padding=p, dilation=d, ceil_mode=bool(ceil_mode))
+
+
+@handles("max_pool2d_with_indices", "max_pool3d_with_indices")
+def _(b: Builder, x: Any, *args: Any) -> tuple[Node, None]:
+    return max_pool(b, x, *args), None
+
+
+@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def avg_pool(
+    b: Builder,
+    x: Any,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Node:
+    x = need_data(x)
+    extents, rank = spatial(x), len(x.shape) - 1
+    k = triple(kernel, rank, 1)
+    s = triple(stride, rank, 1) if isinstance(stride, int) or len(stride) else k
+    p = triple(padding, rank, 0)
+    out = [pool_output(n, k[i], s[i], p[i], 1, False) for i, n in enumerate(extents)]
+    if ceil_mode and out != [pool_output(n, k[i], s[i], p[i], 1, True) for i, n in enumerate(extents)]:
+        raise Refused("ceil_mode leaves windows of different sizes: pad the input or use another kernel")
+    if any(p) and not count_include_pad and not divisor_override:
+        raise Refused("count_include_pad=False divides border windows by another number: use count_include_pad=True")
+    count = math.prod(k)
+    y = b.node("sumpool", [x], (x.shape[0], *out[3 - rank :]), kernel=k, stride=s, padding=p, count=count)
+    return divide(b, y, int(divisor_override or count))
+
+
+def divide(b: Builder, x: Node, divisor: int) -> Node:
+    """x / divisor for a public integer."""
+    if divisor < 1:
+        raise Refused(f"expected a positive divisor, found {divisor}")
+    return x if divisor == 1 else b.node("affine", [x], x.shape, a=None, b=None, divisor=divisor)
+
+
+def regular_windows(x: Node, size: Any) -> tuple[list[int], list[int]]:
+    """Kernel = stride of an adaptive pooling whose windows are regular."""
+    extents, rank = spatial(x), len(x.shape) - 1
+    sizes = [size] * rank if isinstance(size, int) else list(size)
+    target = [1] * (3 - rank) + [n if m is None else int(m) for n, m in zip(extents[3 - rank :], sizes, strict=True)]
+    if any(n % m for n, m in zip(extents, target, strict=True)):
+        raise Refused(f"adaptive pooling of {extents[3 - rank :]} to {sizes} has windows of different sizes")
+    return [n // m for n, m in zip(extents, target, strict=True)], target
+
+
+@handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d")
+def _(b: Builder, x: Any, size: Any) -> Node:
+    x = need_data(x)
+    rank = len(x.shape) - 1
+    extents = spatial(x)
+    sizes = [size] * rank if isinstance(size, int) else list(size)
+    if all(m is not None and m % n == 0 for n, m in zip(extents[3 - rank :], sizes, strict=True)):
+        # At most one element a window (VGG on small images: 1x1 to 7x7): repetition.
+        return upsample(b, x, [m // n for n, m in zip(extents[3 - rank :], sizes, strict=True)])
+    k, _ = regular_windows(x, size)
+    return avg_pool(b, x, k[3 - rank :])
+
+
+@handles("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def _(b: Builder, x: Any, size: Any) -> tuple[Node, None]:
+    x = need_data(x)
+    k, _ = regular_windows(x, size)
+    return max_pool(b, x, k[4 - len(x.shape) :]), None
+
+
+def upsample(b: Builder, x: Node, factors: Sequence[int]) -> Node:
+    """Repeats every element along the spatial axes."""
+    if all(f == 1 for f in factors):
+        return x
+    shape = (x.shape[0], *(n * f for n, f in zip(x.shape[1:], factors, strict=True)))
+    return b.node("upsample", [x], shape, factors=[1] * (4 - len(x.shape)) + [int(f) for f in factors])
+
+
+def pad(b: Builder, x: Node, padding: Sequence[tuple[int, int]]) -> Node:
+    if any(n < 0 for pair in padding for n in pair):
+        raise Refused("negative padding: use a slice")
+    shape = tuple(n + p + q for n, (p, q) in zip(x.shape, padding, strict=True))
+    return x if shape == x.shape else b.node("pad", [x], shape, padding=[[int(p), int(q)] for p, q in padding])
+
+
+def permute(b: Builder, x: Node, axes: Sequence[int]) -> Node:
+    """Axes of the sample, without the batch."""
+    if list(axes) == list(range(len(x.shape))):
+        return x
+    return b.node("permute", [x], tuple(x.shape[i] for i in axes), axes=list(axes))
+
+
+def reshape(b: Builder, x: Node, shape: Sequence[int]) -> Node:
+    return x if tuple(shape) == x.shape else b.node("reshape", [x], tuple(shape))

@@ -1,0 +1,344 @@
+"""ATen operators, continued from operators.py: elementwise arithmetic, reductions, shapes, resizing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from moiety.private.graph import Floats, Node
+from moiety.private.operators import (
+    Refused,
+    constant,
+    divide,
+    handles,
+    is_data,
+    need_data,
+    pad,
+    permute,
+    reshape,
+    spatial,
+    upsample,
+)
+
+if TYPE_CHECKING:
+    from moiety.private.export import Builder
+
+__all__: list[str] = []
+
+
+def broadcast(x: Node, value: Any) -> Floats:
+    """A constant operand with as many axes as the sample has; its batch axis, if any, must have extent 1."""
+    array = constant(value, "operand")
+    rank = len(x.shape)
+    if array.ndim == rank + 1:
+        if array.shape[0] != 1:
+            raise Refused(f"a constant of shape {array.shape} differs between the samples of a batch")
+        array = array[0]
+    if array.ndim > rank:
+        raise Refused(f"a constant of shape {array.shape} does not fit a sample of shape {x.shape}")
+    array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    if any(n not in (1, m) for n, m in zip(array.shape, x.shape, strict=True)):
+        raise Refused(f"a constant of shape {array.shape} would enlarge a sample of shape {x.shape}")
+    return array
+
+
+def align(b: Builder, x: Node, y: Node) -> tuple[Node, Node]:
+    """Two data operands of the same shape; one whose spatial extents are all 1 is repeated (a gate for each channel)."""
+    if x.shape == y.shape:
+        return x, y
+    for small, large in ((x, y), (y, x)):
+        rank = len(large.shape)
+        fits = 2 <= rank <= 4 and len(small.shape) == rank and small.shape[0] == large.shape[0]
+        if fits and all(n == 1 for n in small.shape[1:]):
+            repeated = upsample(b, small, large.shape[1:])
+            return (repeated, large) if small is x else (large, repeated)
+    raise Refused(f"operands of shapes {x.shape} and {y.shape} (without the batch) do not match")
+
+
+def add(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
+    if is_data(x, y):
+        if alpha == -1:
+            x, y = align(b, x, y)
+            return b.node("subtract", [x, y], x.shape)
+        x, y = align(b, x, y if alpha == 1 else multiply(b, y, alpha))
+        return b.node("add", [x, y], x.shape)
+    if is_data(y):
+        return add(b, multiply(b, y, alpha), x)
+    return b.node("affine", [x], x.shape, a=None, b=broadcast(x, y) * alpha)
+
+
+def multiply(b: Builder, x: Any, y: Any) -> Node:
+    if is_data(x, y):
+        x, y = align(b, x, y)
+        return b.node("multiply", [x, y], x.shape)
+    if is_data(y):
+        x, y = y, x
+    if isinstance(y, (int, float)) and y == 1:
+        return need_data(x)
+    return b.node("affine", [x], x.shape, a=broadcast(x, y), b=None)
+
+
+@handles("add", "add_")
+def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
+    return add(b, x, y, alpha)
+
+
+@handles("sub", "sub_")
+def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
+    return add(b, x, y, -alpha)
+
+
+@handles("rsub")
+def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
+    return add(b, y, x, -alpha)
+
+
+@handles("mul", "mul_")
+def _(b: Builder, x: Any, y: Any) -> Node:
+    return multiply(b, x, y)
+
+
+@handles("div", "div_")
+def _(b: Builder, x: Any, y: Any, rounding_mode: str | None = None) -> Node:
+    if rounding_mode is not None or isinstance(y, Node):
+        raise Refused("division by a value that depends on the network's input, or a rounded one")
+    if isinstance(y, (int, float)) and float(y).is_integer() and y >= 1:
+        return divide(b, need_data(x), int(y))
+    return multiply(b, x, 1 / constant(y, "divisor"))
+
+
+@handles("neg", "neg_")
+def _(b: Builder, x: Any) -> Node:
+    return multiply(b, x, -1.0)
+
+
+@handles("square")
+def _(b: Builder, x: Any) -> Node:
+    return multiply(b, x, x)
+
+
+@handles("pow")
+def _(b: Builder, x: Any, exponent: Any) -> Node:
+    if not isinstance(exponent, (int, float)) or exponent not in (1, 2):
+        raise Refused(f"expected exponent 1 or 2, found {exponent}")
+    return need_data(x) if exponent == 1 else multiply(b, x, x)
+
+
+@handles("addcmul")
+def _(b: Builder, x: Any, y: Any, z: Any, value: float = 1) -> Node:
+    return add(b, x, multiply(b, y, z), value)
+
+
+@handles("mean", "sum")
+def _(b: Builder, x: Any, axes: Any = None, keepdim: bool = False, **_: Any) -> Node:
+    x = need_data(x)
+    rank = len(x.shape)
+    if axes is None:
+        raise Refused("a reduction over all axes mixes the samples of a batch")
+    reduced = sorted({b.axis(x, axis) for axis in ([axes] if isinstance(axes, int) else axes)})
+    kept = [i for i in range(rank) if i not in reduced]
+    count = math.prod(x.shape[i] for i in reduced)
+    rows = math.prod(x.shape[i] for i in kept)
+    # Kept axes first, reduced ones last, then one sum over rows.
+    y = reshape(b, permute(b, x, kept + reduced), (rows, count))
+    y = b.node("sumpool", [y], (rows, 1), kernel=[1, 1, count], stride=[1, 1, count], padding=[0, 0, 0], count=count)
+    if b.operator == "mean":
+        y = divide(b, y, count)
+    shape = [1 if i in reduced else n for i, n in enumerate(x.shape)] if keepdim else [x.shape[i] for i in kept]
+    return reshape(b, y, shape)
+
+
+@handles("cat", "concat", "concatenate")
+def _(b: Builder, parts: Sequence[Any], axis: int = 0) -> Node:
+    parts = [need_data(p) for p in parts]
+    axis = b.axis(parts[0], axis)
+    shape = list(parts[0].shape)
+    shape[axis] = sum(p.shape[axis] for p in parts)
+    return parts[0] if len(parts) == 1 else b.node("concat", list(parts), tuple(shape), axis=axis)
+
+
+@handles("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
+def _(b: Builder, x: Any, *_: Any) -> Node:
+    return reshape(b, need_data(x), b.result_shape())
+
+
+@handles("permute")
+def _(b: Builder, x: Any, axes: Sequence[int]) -> Node:
+    x = need_data(x)
+    rank = len(x.shape) + 1
+    order = [axis % rank for axis in axes]
+    if order[0] != 0:
+        raise Refused("a permutation that moves the batch axis")
+    return permute(b, x, [axis - 1 for axis in order[1:]])
+
+
+@handles("transpose", "transpose_", "swapaxes")
+def _(b: Builder, x: Any, first: int, second: int) -> Node:
+    x = need_data(x)
+    i, j = b.axis(x, first), b.axis(x, second)
+    order = list(range(len(x.shape)))
+    order[i], order[j] = j, i
+    return permute(b, x, order)
+
+
+def cut(b: Builder, x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
+    n = x.shape[axis]
+    start, stop, step = slice(start, stop, step).indices(n)
+    if step < 1 or stop <= start:
+        raise Refused(f"an empty or reversed slice {start}:{stop}:{step}")
+    if (start, stop, step) == (0, n, 1):
+        return x
+    shape = (*x.shape[:axis], len(range(start, stop, step)), *x.shape[axis + 1 :])
+    return b.node("slice", [x], shape, axis=axis, start=start, stop=stop, step=step)
+
+
+@handles("slice")
+def _(b: Builder, x: Any, axis: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Node:
+    x = need_data(x)
+    if axis % (len(x.shape) + 1) == 0:
+        # x[:, ...] slices the whole batch; anything else would drop samples, which the result's batch axis shows.
+        if start in (None, 0) and step == 1 and b.keeps_batch():
+            return x
+        raise Refused("a slice of the batch axis")
+    axis = b.axis(x, axis)
+    return cut(b, x, axis, 0 if start is None else start, x.shape[axis] if stop is None else stop, step)
+
+
+@handles("narrow")
+def _(b: Builder, x: Any, axis: int, start: int, length: int) -> Node:
+    x = need_data(x)
+    return cut(b, x, b.axis(x, axis), start, start + length)
+
+
+@handles("select")
+def _(b: Builder, x: Any, axis: int, index: int) -> Node:
+    x = need_data(x)
+    axis = b.axis(x, axis)
+    index %= x.shape[axis]
+    y = cut(b, x, axis, index, index + 1)
+    return reshape(b, y, x.shape[:axis] + x.shape[axis + 1 :])
+
+
+@handles("split", "split_with_sizes", "chunk")
+def _(b: Builder, x: Any, size: Any, axis: int = 0) -> tuple[Node, ...]:
+    x = need_data(x)
+    axis = b.axis(x, axis)
+    n = x.shape[axis]
+    if isinstance(size, int):
+        step = -(-n // size) if b.operator == "chunk" else size
+        sizes = [min(step, n - i) for i in range(0, n, step)]
+    else:
+        sizes = list(size)
+    starts = np.cumsum([0, *sizes])
+    return tuple(cut(b, x, axis, int(s), int(s) + m) for s, m in zip(starts, sizes, strict=False))
+
+
+@handles("constant_pad_nd", "pad")
+def _(b: Builder, x: Any, amounts: Sequence[int], *rest: Any, **options: Any) -> Node:
+    x = need_data(x)
+    mode = options.get("mode", rest[0] if b.operator == "pad" and rest else "constant")
+    value = options.get("value", rest[-1] if rest and not isinstance(rest[-1], str) else 0)
+    if mode != "constant" or value not in (0, None):
+        raise Refused(f"padding with mode {mode!r} and value {value}: only zeros are supported")
+    pairs = [(amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]
+    if len(pairs) > len(x.shape):
+        raise Refused("padding of the batch axis")
+    padding = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
+    return pad(b, x, padding)
+
+
+@handles("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
+def _(b: Builder, x: Any, *_: Any) -> Node:
+    x = need_data(x)
+    target = b.result_shape()
+    if any(m % n for n, m in zip(x.shape[1:], target[1:], strict=True)):
+        raise Refused(f"nearest resizing from {x.shape} to {target} is not by whole factors")
+    return upsample(b, x, [m // n for n, m in zip(x.shape[1:], target[1:], strict=True)])
+
+
+@handles("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
+def _(b: Builder, x: Any, size: Any, align_corners: bool, *_: Any) -> Node:
+    """Edges are repeated, then a transposed depthwise convolution with the triangle kernel, then the margin is cut off."""
+    x = need_data(x)
+    target = b.result_shape()
+    if align_corners or any(m % n for n, m in zip(x.shape[1:], target[1:], strict=True)):
+        raise Refused("linear resizing is supported by whole factors and with align_corners=False")
+    for axis in range(1, len(x.shape)):
+        factor = target[axis] // x.shape[axis]
+        if factor > 1:
+            x = stretch(b, x, axis, factor)
+    return x
+
+
+def stretch(b: Builder, x: Node, axis: int, factor: int) -> Node:
+    """Linear interpolation by a whole factor along one axis, half-pixel centres (align_corners=False)."""
+    n = x.shape[axis]
+    edges = [cut(b, x, axis, 0, 1), x, cut(b, x, axis, n - 1, n)]
+    wide = b.node("concat", edges, (*x.shape[:axis], n + 2, *x.shape[axis + 1 :]), axis=axis)
+    # Output j lies at (j + 0.5) / factor - 0.5; tap t of input i reaches it with weight 1 - |distance|.
+    size = 2 * factor - factor % 2
+    taps = 1 - np.abs((np.arange(size) + 0.5) / factor - size / (2 * factor))
+    rank, place = len(x.shape) - 1, 3 - len(x.shape) + axis
+    kernel, stride = [1, 1, 1], [1, 1, 1]
+    kernel[place], stride[place] = size, factor
+    conv: dict[str, Any] = {
+        "in_channels": x.shape[0],
+        "out_channels": x.shape[0],
+        "groups": x.shape[0],
+        "in": spatial(wide),
+        "kernel": kernel,
+        "stride": stride,
+        "padding": [0, 0, 0],
+        "dilation": [1, 1, 1],
+        "output_padding": [0, 0, 0],
+        "transposed": True,
+    }
+    length = (n + 1) * factor + size
+    shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+    weight = np.broadcast_to(taps.reshape([1, 1, *kernel[3 - rank :]]), (x.shape[0], 1, *kernel[3 - rank :])).copy()
+    y = b.node("linear", [wide], shape, conv=conv, weight=weight, bias=None, extra_bits=0)
+    margin = factor + (size - factor) // 2
+    return cut(b, y, axis, margin, margin + n * factor)
+
+
+@handles("pixel_shuffle")
+def _(b: Builder, x: Any, r: int) -> Node:
+    x = need_data(x)
+    c, h, w = x.shape
+    y = reshape(b, x, (c // (r * r), r, r, h, w))
+    return reshape(b, permute(b, y, [0, 3, 1, 4, 2]), (c // (r * r), h * r, w * r))
+
+
+@handles("channel_shuffle", "native_channel_shuffle")
+def _(b: Builder, x: Any, groups: int) -> Node:
+    x = need_data(x)
+    y = reshape(b, x, (groups, x.shape[0] // groups, *x.shape[1:]))
+    return reshape(b, permute(b, y, [1, 0, *range(2, len(y.shape))]), x.shape)
+
+
+@handles("dropout", "dropout_", "feature_dropout", "alpha_dropout", "native_dropout")
+def _(b: Builder, x: Any, _p: float = 0.5, training: bool = False) -> Any:
+    if training:
+        raise Refused("it is in training mode: call model.eval()")
+    return (need_data(x), None) if b.operator == "native_dropout" else need_data(x)
+
+
+@handles("alias", "detach", "detach_", "contiguous", "clone", "lift_fresh_copy", "to", "_to_copy", "expand", "identity")
+def _(b: Builder, x: Any, *_: Any, **__: Any) -> Node:
+    x = need_data(x)
+    if tuple(b.result_shape()) != x.shape:
+        raise Refused("it enlarges a tensor")
+    return x
+
+
+@handles("argmax")
+def _(b: Builder, x: Any, axis: int | None = None, keepdim: bool = False) -> Node:
+    x = need_data(x)
+    if axis is None:
+        raise Refused("argmax over the whole batch: give it a dim")
+    axis = b.axis(x, axis)
+    y = b.node("argmax", [x], x.shape[:axis] + x.shape[axis + 1 :], axis=axis)
+    return reshape(b, y, b.result_shape()) if keepdim else y

@@ -1,0 +1,9 @@
+"""The main job: photographs classified by a server that does not see them, by weights that nobody else sees.
+
+`moiety demo` and `make demo` call `run`. Two variants of one network are shipped, all-ReLU and all-x^2.
+"""
+
+from moiety.demo.assets import AssetError, load_network, photos
+from moiety.demo.run import run
+
+__all__ = ["AssetError", "load_network", "photos", "run"]

@@ -1,0 +1,208 @@
+"""The client: holds the input, gets the output.
+
+`Client` is one connection to a server: setup once, then any number of inferences of one batch size, each with
+correlations of its own. The input is checked here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moiety import ProtocolError
+
+from .epochs import load_masks, receive_masks, require_id
+from .execute import weight_sizes
+from .link import Link
+from .material import MaterialFile
+from .plan import plan as make_plan
+from .program import Program
+from .session import Engine, Progress, agree, terms
+from .sources import DealerSource, FileSource, Source
+from .stats import Meter, Stats
+from .transport import Network, Tls, connect, require_role
+
+__all__ = ["Client", "ClientConfig", "check_input"]
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """How to reach the server, and where correlations come from: `dealer` (an address) or `correlations` (a file)."""
+
+    server: str
+    state: Path | None = None  # keeps E between sessions, and the ledger; a file needs it
+    dealer: str | None = None
+    correlations: Path | None = None
+    comparison: str = "auto"
+    tls: Tls | None = None
+    timeout: float = 60.0
+    threads: int = 1
+    network: Network = field(default_factory=Network)
+    insecure_plaintext: bool = False
+
+
+def check_input(program: Program, x: Any, max_batch: int | None = None) -> NDArray[np.float32]:
+    """`x` as a contiguous float32 batch, or ValueError: wrong type, dtype, shape, batch, non-finite or out of range."""
+    if not isinstance(x, np.ndarray):
+        if not hasattr(x, "__array__"):
+            raise ValueError(f"input is a {type(x).__name__}: expected an array")
+        x = np.asarray(x)
+    if x.dtype != np.float32:
+        raise ValueError(f"input has dtype {x.dtype}: expected float32")
+    shape = program.input_shape
+    if x.ndim != len(shape) + 1 or x.shape[1:] != shape or x.shape[0] < 1:
+        raise ValueError(f"input has shape {x.shape}: expected (batch, {', '.join(map(str, shape))})")
+    if max_batch is not None and x.shape[0] > max_batch:
+        raise ValueError(f"input has a batch of {x.shape[0]}: expected at most {max_batch}, what the plan was made for")
+    finite = np.isfinite(x)
+    if not finite.all():
+        raise ValueError(f"input has {x.size - int(finite.sum())} values that are not finite: expected finite ones")
+    bound = program.certificate.input_bound if program.certificate is not None else None
+    largest = float(np.abs(x).max())
+    if bound is not None and largest > bound:
+        raise ValueError(
+            f"input reaches {largest:.6g}: expected magnitudes up to {bound:.6g}, what the range certificate covers; "
+            "normalise the input as at calibration"
+        )
+    return np.ascontiguousarray(x)
+
+
+class Client:
+    """One connection, for batches of `batch`."""
+
+    def __init__(self, program: Program, batch: int, config: ClientConfig, progress: Progress | None = None) -> None:
+        if (config.dealer is None) == (config.correlations is None):
+            raise ValueError("the source of correlations: expected either a dealer's address or a correlation file")
+        if config.correlations is not None and config.state is None:
+            raise ValueError("a correlation file needs a state directory for its ledger: expected one")
+        self.batch = batch
+        self._program = program
+        self._hash = program.hash
+        self._config = config
+        self._progress = progress
+        self._meter = Meter()
+        self._file: MaterialFile | None = None
+        self._link: Link | None = None
+        self._source: Source | None = None
+        try:
+            if config.correlations is not None and config.state is not None:
+                self._file = MaterialFile(config.correlations, "client", self._hash, config.state)
+                if batch != self._file.batch:
+                    raise ValueError(
+                        f"input has a batch of {batch}: expected {self._file.batch}, what "
+                        f"{config.correlations} was dealt for"
+                    )
+            self._plan = self._file.plan if self._file else make_plan(program, batch, config.comparison)
+            with self._meter.phase("setup"):
+                self._engine = self._setup()
+        except BaseException as error:
+            self.close(error)
+            raise
+
+    def _connect(self, address: str, peer: str, role: str) -> Link:
+        config = self._config
+        link = connect(
+            address,
+            peer,
+            tls=config.tls,
+            timeout=config.timeout,
+            network=config.network,
+            insecure_plaintext=config.insecure_plaintext,
+        )
+        try:
+            require_role(link, role)
+        except ProtocolError as error:
+            link.fail(error)
+            raise
+        self._meter.add(link)
+        return link
+
+    def _setup(self) -> Engine:
+        config, file, program = self._config, self._file, self._program
+        link = self._link = self._connect(config.server, "the server", "server")
+        ours = terms(
+            program,
+            self._hash,
+            self._plan,
+            randomness="file" if file else "dealer",
+            comparison=file.comparison if file else config.comparison,
+            batch=self.batch,
+        )
+        if file is not None:
+            ours |= {"deal": file.deal, "epoch": file.epoch}
+        link.send("hello", **{**ours, "role": "client"})
+        hello = link.receive("hello")
+        agree(link.peer, {**ours, "role": "server"}, hello)
+        epoch = require_id(hello.get("epoch"), "weight epoch")
+        if file is not None:
+            self._source = FileSource(file)
+        else:
+            assert config.dealer is not None
+            dealer = self._connect(config.dealer, "the dealer", "dealer")
+            try:
+                self._source = DealerSource(dealer, "client", self._hash, self._plan, epoch)
+            except BaseException as error:
+                dealer.fail(error)
+                raise
+        sizes = weight_sizes(program)
+        masks = load_masks(config.state, sizes, program.dtype, epoch, self._hash)
+        link.send("setup", have=masks is not None)
+        if masks is None:
+            masks = receive_masks(link, sizes, program.dtype, config.state, epoch, self._hash)
+        return Engine("client", program, self._plan, link, masks, config.threads, self._meter)
+
+    def infer(self, x: Any) -> tuple[NDArray[np.float32], Stats]:
+        """The network's output for `x`, and the counters of all parties (setup's in the first inference)."""
+        batch = check_input(self._program, x)
+        if batch.shape[0] != self.batch:
+            raise ValueError(
+                f"input has a batch of {batch.shape[0]}: expected {self.batch}, what the plan was made for"
+            )
+        link, source, meter = self._link, self._source, self._meter
+        if link is None or source is None:
+            raise ValueError("this client is closed: expected an open connection")
+        try:
+            with meter.phase("offline"):
+                while True:
+                    link.send("infer", **source.offer())
+                    if source.claim(link.receive("session")):
+                        break
+                    link.send("taken")  # by another process of this client, with the same file
+                link.send("claimed")
+                made = self._engine.offline(source.material(), self._progress)
+                self._engine.rendezvous()
+            with meter.phase("online"):
+                output = self._engine.online(batch)
+            counted = link.receive("done").get("stats")
+        except BaseException as error:
+            self.close(error)
+            raise
+        if output is None or not np.isfinite(output).all():
+            raise ProtocolError("the inference gave no output: expected finite values")
+        return output, Stats.of(meter.take(), counted, made)
+
+    def close(self, error: BaseException | None = None) -> None:
+        link, source, file = self._link, self._source, self._file
+        self._link = self._source = self._file = None
+        if link is not None:
+            if error is not None:
+                link.fail(error)
+            else:
+                with contextlib.suppress(ProtocolError):  # the server may have left first
+                    link.send("bye")
+                link.close()
+        if source is not None:
+            source.close(error)
+        if file is not None:
+            file.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close(error)

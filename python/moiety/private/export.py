@@ -26,7 +26,6 @@ VIEWS = frozenset((
     "view_as",
 ))
 # fmt: on
-)
 
 
 class UnsupportedOperator(ValueError):

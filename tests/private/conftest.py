@@ -197,7 +197,11 @@ class Site:
         tls = options.get("tls")
         listener = listen(address or self.address(name), tls=tls)
         config = ServerConfig(**{"state": self.path("server-state"), "timeout": TIMEOUT, **options})
-        server = Server(program or self.program, listener, config)
+        try:
+            server = Server(program or self.program, listener, config)
+        except BaseException:
+            listener.close()
+            raise
         server.address = str(listener.address)  # type: ignore[attr-defined]
 
         def close() -> None:

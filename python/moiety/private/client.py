@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from moiety import ProtocolError
 
 from .epochs import load_masks, receive_masks, require_id
+from .estimate import choose
 from .execute import RangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile
@@ -97,7 +98,13 @@ class Client:
                         f"input has a batch of {batch}: expected {self._file.batch}, what "
                         f"{config.correlations} was dealt for"
                     )
-            self._plan = self._file.plan if self._file else make_plan(program, batch, config.comparison)
+            if self._file is not None:
+                self._plan = self._file.plan
+            else:
+                comparison = config.comparison
+                if comparison == "auto":
+                    comparison = choose(program, config.network, batch=batch)
+                self._plan = make_plan(program, batch, comparison)
             with self._meter.phase("setup"):
                 self._engine = self._setup()
         except BaseException as error:
@@ -130,7 +137,7 @@ class Client:
             self._hash,
             self._plan,
             randomness="file" if file else "dealer",
-            comparison=file.comparison if file else config.comparison,
+            comparison=self._plan.comparison,
             batch=self.batch,
         )
         if file is not None:

@@ -8,18 +8,20 @@ namespace {
 
 // Writes or adds a register tile to C.
 template <class T, int Rows, int Vectors>
-inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, int64_t ldc, int64_t n, bool accumulate) {
+inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, int64_t ldc, int64_t n,
+                bool accumulate) {
     using V = Vector<T>;
     const int64_t tail = n - (Vectors - 1) * V::lanes;
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) {
             T* target = c + i * ldc + v * V::lanes;
             if (v + 1 < Vectors || tail == V::lanes)
                 V::store(target, accumulate ? V::add(V::load(target), sum[i][v]) : sum[i][v]);
             else
-                V::store_partial(target, accumulate ? V::add(V::load_partial(target, tail), sum[i][v]) : sum[i][v], tail);
+                V::store_partial(target, accumulate ? V::add(V::load_partial(target, tail), sum[i][v]) : sum[i][v],
+                                 tail);
         }
 }
 
@@ -27,7 +29,8 @@ inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, 
 // vectors of B and one column of A once, so the multiplier and not the load ports sets the pace. Every loop over an
 // array of registers is unrolled by command: otherwise the compiler keeps the array in memory.
 template <class T, int Rows, int Vectors, bool Packed>
-void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int64_t ldc, int64_t n, bool accumulate) {
+void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int64_t ldc, int64_t n,
+                bool accumulate) {
     using V = Vector<T>;
     typename V::Accumulator sum[Rows][Vectors];
 #pragma GCC unroll 16
@@ -56,9 +59,12 @@ void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, i
 }
 
 // The same product by Winograd's inner product (IEEE Trans. Computers C-17, 1968), which holds in any commutative ring:
-//     sum_t a[2t]*b[2t] + a[2t+1]*b[2t+1] = sum_t (a[2t] + b[2t+1]) * (a[2t+1] + b[2t]) - sum_t a[2t]*a[2t+1] - sum_t b[2t]*b[2t+1].
-// It halves the multiplications and keeps the number of operations: additions run on every vector port, multiplications on
-// half of them or fewer. The corrections depend on one operand each; packing puts them, negated, behind the panel.
+//
+//     sum_t a[2t]*b[2t] + a[2t+1]*b[2t+1]
+//         = sum_t (a[2t] + b[2t+1]) * (a[2t+1] + b[2t]) - sum_t a[2t]*a[2t+1] - sum_t b[2t]*b[2t+1]
+//
+// It halves the multiplications and keeps the number of operations: additions run on every vector port, multiplications
+// on half of them or fewer. The corrections depend on one operand each; packing puts them, negated, behind the panel.
 template <class T, int Rows, int Vectors>
 void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t ldc, int64_t n, bool accumulate) {
     using V = Vector<T>;
@@ -267,9 +273,11 @@ void few_columns_rows(const T* a, int64_t lda, const T* columns, T* c, int64_t l
 }
 
 template <class T, int Columns>
-void few_columns_of(const T* a, int64_t lda, const T* columns, T* c, int64_t ldc, int64_t m, int64_t k, bool accumulate) {
+void few_columns_of(const T* a, int64_t lda, const T* columns, T* c, int64_t ldc, int64_t m, int64_t k,
+                    bool accumulate) {
     int64_t i = 0;
-    for (; i + 4 <= m; i += 4) few_columns_rows<T, 4, Columns>(a + i * lda, lda, columns, c + i * ldc, ldc, k, accumulate);
+    for (; i + 4 <= m; i += 4)
+        few_columns_rows<T, 4, Columns>(a + i * lda, lda, columns, c + i * ldc, ldc, k, accumulate);
     for (; i < m; ++i) few_columns_rows<T, 1, Columns>(a + i * lda, lda, columns, c + i * ldc, ldc, k, accumulate);
 }
 
@@ -284,36 +292,46 @@ void few_columns(const T* a, int64_t lda, const T* columns, T* c, int64_t ldc, i
     }
 }
 
+// `Vectors` vectors of a row, `last` elements in the last of them.
 template <class T, int Vectors>
-void weighted_stretch(const T* weight, const T* const* source, int64_t taps, T* y, int64_t x, int64_t tail,
+void weighted_stretch(const T* weight, const T* const* source, int64_t taps, T* y, int64_t x, int64_t last,
                       bool accumulate) {
     using V = Vector<T>;
-    typename V::Accumulator sum[Vectors];
-    for (int v = 0; v < Vectors; ++v) sum[v] = V::empty();
+    const bool whole = last == V::lanes;
+    typename V::Accumulator sum[1][Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) sum[0][v] = V::empty();
     for (int64_t t = 0; t < taps; ++t) {
         const typename V::Factor factor = V::factor(V::broadcast(weight[t]));
-        for (int v = 0; v < Vectors; ++v) {
-            const T* at = source[t] + x + v * V::lanes;
-            V::multiply_add(sum[v], Vectors > 1 || tail == V::lanes ? V::load(at) : V::load_partial(at, tail), factor);
-        }
+        const T* at = source[t] + x;
+#pragma GCC unroll 8
+        for (int v = 0; v + 1 < Vectors; ++v) V::multiply_add(sum[0][v], V::load(at + v * V::lanes), factor);
+        at += (Vectors - 1) * V::lanes;
+        V::multiply_add(sum[0][Vectors - 1], whole ? V::load(at) : V::load_partial(at, last), factor);
     }
-    for (int v = 0; v < Vectors; ++v) {
-        T* target = y + x + v * V::lanes;
-        const auto total = V::total(sum[v]);
-        if (Vectors > 1 || tail == V::lanes)
-            V::store(target, accumulate ? V::add(V::load(target), total) : total);
-        else
-            V::store_partial(target, accumulate ? V::add(V::load_partial(target, tail), total) : total, tail);
-    }
+    typename V::Register total[1][Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) total[0][v] = V::total(sum[0][v]);
+    put<T, 1, Vectors>(total, y + x, 0, (Vectors - 1) * V::lanes + last, accumulate);
 }
 
 template <class T>
 void weighted_rows(const T* weight, const T* const* source, int64_t taps, T* y, int64_t n, bool accumulate) {
     constexpr int lanes = Vector<T>::lanes;
     int64_t x = 0;
-    for (; x + 4 * lanes <= n; x += 4 * lanes) weighted_stretch<T, 4>(weight, source, taps, y, x, lanes, accumulate);
-    for (; x < n; x += lanes)
-        weighted_stretch<T, 1>(weight, source, taps, y, x, n - x < lanes ? n - x : lanes, accumulate);
+    for (; n - x > 8 * lanes; x += 8 * lanes) weighted_stretch<T, 8>(weight, source, taps, y, x, lanes, accumulate);
+    const int64_t vectors = (n - x + lanes - 1) / lanes, last = n - x - (vectors - 1) * lanes;
+    switch (vectors) {
+        case 0: return;
+        case 1: return weighted_stretch<T, 1>(weight, source, taps, y, x, last, accumulate);
+        case 2: return weighted_stretch<T, 2>(weight, source, taps, y, x, last, accumulate);
+        case 3: return weighted_stretch<T, 3>(weight, source, taps, y, x, last, accumulate);
+        case 4: return weighted_stretch<T, 4>(weight, source, taps, y, x, last, accumulate);
+        case 5: return weighted_stretch<T, 5>(weight, source, taps, y, x, last, accumulate);
+        case 6: return weighted_stretch<T, 6>(weight, source, taps, y, x, last, accumulate);
+        case 7: return weighted_stretch<T, 7>(weight, source, taps, y, x, last, accumulate);
+        default: return weighted_stretch<T, 8>(weight, source, taps, y, x, last, accumulate);
+    }
 }
 
 template <class T>

@@ -90,8 +90,8 @@ struct Vector {
         }
     }
 
-    // A running sum of products. For 64-bit elements the two kinds of partial products of `multiply` are summed apart, the
-    // crossed ones in 32-bit lanes where their overflow does no harm, so that the shifts happen once, in `total`.
+    // A running sum of products. For 64-bit elements the two kinds of partial products of `multiply` are summed apart,
+    // the crossed ones in 32-bit lanes where their overflow does no harm, so that the shifts happen once, in `total`.
     struct Factor {
         Register value, swapped;
     };

@@ -25,6 +25,17 @@ inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, 
         }
 }
 
+template <class T, int Rows, int Vectors>
+inline void put_totals(const typename Vector<T>::Accumulator (&sum)[Rows][Vectors], T* c, int64_t ldc, int64_t n,
+                       bool accumulate) {
+    typename Vector<T>::Register total[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) total[i][v] = Vector<T>::total(sum[i][v]);
+    put<T, Rows, Vectors>(total, c, ldc, n, accumulate);
+}
+
 // The register tile: Rows x Vectors accumulators live in registers while p runs over the depth. Each step loads Vectors
 // vectors of B and one column of A once, so the multiplier and not the load ports sets the pace. Every loop over an
 // array of registers is unrolled by command: otherwise the compiler keeps the array in memory.
@@ -50,12 +61,7 @@ void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, i
         a += Packed ? V::tile_rows : 1;
         b += V::tile_vectors * V::lanes;
     }
-    typename V::Register total[Rows][Vectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) total[i][v] = V::total(sum[i][v]);
-    put<T, Rows, Vectors>(total, c, ldc, n, accumulate);
+    put_totals<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
 }
 
 // The same product by Winograd's inner product (IEEE Trans. Computers C-17, 1968), which holds in any commutative ring:
@@ -71,12 +77,12 @@ void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t l
     constexpr int64_t columns = V::tile_vectors * V::lanes;
     const int64_t pairs = (depth + 1) / 2;
     const T *a_correction = a + 2 * pairs * V::tile_rows, *b_correction = b + 2 * pairs * columns;
-    typename V::Register sum[Rows][Vectors];
+    typename V::Accumulator sum[Rows][Vectors];
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v)
-            sum[i][v] = V::add(V::broadcast(a_correction[i]), V::load(b_correction + v * V::lanes));
+            sum[i][v] = V::start(V::add(V::broadcast(a_correction[i]), V::load(b_correction + v * V::lanes)));
     for (int64_t t = 0; t < pairs; ++t) {
         typename V::Register even[Vectors], odd[Vectors];
 #pragma GCC unroll 4
@@ -89,12 +95,12 @@ void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t l
             const auto first = V::broadcast(a[i]), second = V::broadcast(a[V::tile_rows + i]);
 #pragma GCC unroll 4
             for (int v = 0; v < Vectors; ++v)
-                sum[i][v] = V::add(sum[i][v], V::multiply(V::add(first, odd[v]), V::add(second, even[v])));
+                V::multiply_add(sum[i][v], V::add(first, odd[v]), V::factor(V::add(second, even[v])));
         }
         a += 2 * V::tile_rows;
         b += 2 * columns;
     }
-    put<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
+    put_totals<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
 }
 
 template <class T>
@@ -309,10 +315,7 @@ void weighted_stretch(const T* weight, const T* const* source, int64_t taps, T* 
         at += (Vectors - 1) * V::lanes;
         V::multiply_add(sum[0][Vectors - 1], whole ? V::load(at) : V::load_partial(at, last), factor);
     }
-    typename V::Register total[1][Vectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) total[0][v] = V::total(sum[0][v]);
-    put<T, 1, Vectors>(total, y + x, 0, (Vectors - 1) * V::lanes + last, accumulate);
+    put_totals<T, 1, Vectors>(sum, y + x, 0, (Vectors - 1) * V::lanes + last, accumulate);
 }
 
 template <class T>

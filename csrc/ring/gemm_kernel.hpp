@@ -155,44 +155,58 @@ void pack_a(const T* a, int64_t row_stride, const int64_t* offset, int64_t count
     }
 }
 
+// Copies the runs of rows [0, depth) of B into a panel.
+template <class T>
+inline void gather(const T* b, const int64_t* offset, int64_t depth, const Run* runs, int64_t run_count, T* out) {
+    using V = Vector<T>;
+    constexpr int64_t columns = V::tile_vectors * V::lanes;
+    for (int64_t p = 0; p < depth; ++p)
+        // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
+        for (int64_t r = 0; r < run_count; ++r) {
+            const T* source = b + offset[p] + runs[r].base;
+            T* target = out + p * columns + runs[r].column;
+            int64_t j = 0;
+            for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
+            if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
+        }
+}
+
 template <class T>
 void pack_b(const T* b, const int64_t* offset, int64_t depth, const Run* runs, int64_t run_count, T* out) {
     using V = Vector<T>;
-    constexpr int64_t columns = V::tile_vectors * V::lanes;
-    if (run_count == 1 && runs->length == columns) {
-        for (int64_t p = 0; p < depth; ++p) {
-            const T* source = b + offset[p] + runs->base;
+    constexpr int vectors = V::tile_vectors;
+    constexpr int64_t columns = vectors * V::lanes;
+    // A panel that is one whole run needs no detour through memory for its corrections.
+    const bool whole = run_count == 1 && runs->length == columns;
+    const int64_t pairs = depth / 2;
+    if (!whole) gather(b, offset, depth, runs, run_count, out);
+    typename V::Register correction[vectors];
 #pragma GCC unroll 4
-            for (int v = 0; v < V::tile_vectors; ++v)
-                V::store(out + p * columns + v * V::lanes, V::load(source + v * V::lanes));
+    for (int v = 0; v < vectors; ++v) correction[v] = V::zero();
+    for (int64_t t = 0; t < pairs && (whole || V::paired); ++t) {
+        T* target = out + 2 * t * columns;
+        const T* even = whole ? b + offset[2 * t] + runs->base : target;
+        const T* odd = whole ? b + offset[2 * t + 1] + runs->base : target + columns;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) {
+            const auto first = V::load(even + v * V::lanes), second = V::load(odd + v * V::lanes);
+            if (whole) {
+                V::store(target + v * V::lanes, first);
+                V::store(target + columns + v * V::lanes, second);
+            }
+            if constexpr (V::paired) correction[v] = V::subtract(correction[v], V::multiply(first, second));
         }
-    } else {
-        for (int64_t p = 0; p < depth; ++p)
-            // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
-            for (int64_t r = 0; r < run_count; ++r) {
-                const T* source = b + offset[p] + runs[r].base;
-                T* target = out + p * columns + runs[r].column;
-                int64_t j = 0;
-                for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
-                if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
-            }
     }
-    if constexpr (V::paired) {
-        if (depth % 2 != 0)
-            for (int v = 0; v < V::tile_vectors; ++v) V::store(out + depth * columns + v * V::lanes, V::zero());
-        const int64_t pairs = (depth + 1) / 2;
-        typename V::Register correction[V::tile_vectors];
-#pragma GCC unroll 4
-        for (int v = 0; v < V::tile_vectors; ++v) correction[v] = V::zero();
-        for (int64_t t = 0; t < pairs; ++t)
-#pragma GCC unroll 4
-            for (int v = 0; v < V::tile_vectors; ++v) {
-                const T* at = out + 2 * t * columns + v * V::lanes;
-                correction[v] = V::subtract(correction[v], V::multiply(V::load(at), V::load(at + columns)));
-            }
-#pragma GCC unroll 4
-        for (int v = 0; v < V::tile_vectors; ++v) V::store(out + 2 * pairs * columns + v * V::lanes, correction[v]);
+    if (depth % 2 != 0) {
+        T* target = out + (depth - 1) * columns;
+        if (whole) gather(b, offset + depth - 1, 1, runs, 1, target);
+        // An odd last step is paired with zeros, which correct nothing.
+        if constexpr (V::paired)
+            for (int v = 0; v < vectors; ++v) V::store(target + columns + v * V::lanes, V::zero());
     }
+    if constexpr (V::paired)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) V::store(out + (depth + 1) / 2 * 2 * columns + v * V::lanes, correction[v]);
 }
 
 // Rows of C stay in the first-level cache, one stretch of columns at a time, while four rows of B stream past.

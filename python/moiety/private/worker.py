@@ -110,6 +110,7 @@ def _deal_files(settings: dict[str, Any], pipe: _Pipe) -> None:
             files["client"],
             comparison=settings["comparison"],
             threads=settings["threads"],
+            network=_network(settings),
         )
     count = settings["count"]  # the counters are those of one inference
     phase.bytes_sent = sum(path.stat().st_size for path in files.values()) // count

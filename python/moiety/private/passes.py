@@ -25,7 +25,7 @@ def simplify(graph: Graph) -> None:
     """All passes, in place."""
     pool_first(graph)
     merge_padding(graph)
-    fold_back(graph)
+    fold_back(graph, repeat=False)  # what a polynomial is written in stays its one base
     fuse_polynomials(graph)
     fold_back(graph)
     merge_affines(graph)
@@ -117,14 +117,16 @@ def scale_inputs(weight: Floats, a: Floats, conv: dict[str, Any]) -> Floats:
     return np.asarray(split.reshape(weight.shape))
 
 
-def fold_back(graph: Graph) -> None:
+def fold_back(graph: Graph, repeat: bool = True) -> None:
     """a * linear(x) + b -> linear: batch norm after a convolution.
 
-    A linear node with several readers is repeated for this one: its input is opened once anyway.
+    A linear node with several readers is left alone or, with `repeat`, repeated for this one: its input is opened once anyway.
     """
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None
         if node.kind != "affine" or below is None or below.kind != "linear":
+            continue
+        if not repeat and len(graph.consumers()[below]) != 1:
             continue
         a, b, bits = factors(node)
         if a is not None and not per_channel(a):

@@ -7,7 +7,7 @@ the output. Meaning of every operation: docs/engine.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,7 @@ class Inference:
                 "normalise it as for training, or compile with a larger input_bound"
             )
         tensor = self.program.tensors[self.program.ops[0].output]
-        encoded: Share = kernels.encode(np.ascontiguousarray(array, dtype=np.float64), tensor.fraction, self.program.ring)
+        encoded: Share = kernels.encode(array, tensor.fraction, cast(Literal[32, 64], self.program.ring))
         return encoded
 
     def _decode(self, output: Share) -> npt.NDArray[np.float32]:
@@ -119,7 +119,8 @@ class Inference:
         spare = self.program.ring - tensor.bits
         signed = np.dtype(f"int{self.program.ring}")
         values = (output << output.dtype.type(spare)).view(signed) >> signed.type(spare)
-        return np.ldexp(values.astype(np.float64), -tensor.fraction).astype(np.float32)
+        real: npt.NDArray[np.float32] = np.ldexp(values.astype(np.float64), -tensor.fraction).astype(np.float32)
+        return real
 
     # Execution
 
@@ -219,7 +220,7 @@ class Inference:
             return np.zeros((self._batch, *self.program.tensors[tensor].shape), self.program.dtype)
         return value
 
-    def _local(self, index: int, op: Op) -> Share | None:
+    def _local(self, index: int, op: Op) -> Any:
         tensors, dtype = self.program.tensors, self.program.dtype
         y = tensors[op.output]
         shape = (self._batch, *y.shape)
@@ -235,8 +236,8 @@ class Inference:
                 return share
             case "truncate":
                 # Local: right to one unit mod 2^bits; the server's unit makes the mean error zero (docs/engine.md, 3.3).
-                result = self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])
-                return result + dtype.type(1) if self.server else result
+                share = self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])
+                return share + dtype.type(1) if self.server else share
         if y.opened and not self.server:
             return None
         inputs = [self._share(i) for i in op.inputs]
@@ -265,8 +266,8 @@ class Inference:
                 return np.pad(x, [(0, 0), *(tuple(pair) for pair in op.attrs["padding"])])
             case "sumpool":
                 spatial = x.ndim - 2
-                window = {key: tuple(op.attrs[key][3 - spatial :]) for key in ("kernel", "stride", "padding")}
-                return kernels.pool_sum(x, **window).reshape(shape)
+                kernel, stride, padding = (op.attrs[key][3 - spatial :] for key in ("kernel", "stride", "padding"))
+                return kernels.pool_sum(x, kernel, stride, padding).reshape(shape)
             case "scale":
                 return x * np.array(op.attrs["factor"], np.int64).astype(dtype)
             case "shift_left":

@@ -214,11 +214,11 @@ class _Link:
 
 def _deal(settings: dict[str, Any], case: _Case, channels: list[Any], meter: Meter) -> None:
     with meter.phase("offline"):
-        seeds = [mpc.random_block() for _ in range(3)]
-        for channel, seed in zip(channels, seeds, strict=False):
-            channel.send(CONTROL, seed + (seeds[2] if channel is channels[0] else b""))
+        server_seed, client_seed, weight_seed = (mpc.random_block() for _ in range(3))
+        channels[0].send(CONTROL, server_seed + weight_seed)
+        channels[1].send(CONTROL, client_seed)
         requests = [mpc.Request(**request) for request in case.requests]
-        dealer = mpc.Dealer(settings["ring"], requests, *seeds, settings["threads"])
+        dealer = mpc.Dealer(settings["ring"], requests, server_seed, client_seed, weight_seed, settings["threads"])
         for index in range(len(requests)):
             for channel, material in zip(channels, dealer.deal(index), strict=True):
                 if material.size:

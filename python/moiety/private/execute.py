@@ -31,8 +31,12 @@ class RangeError(ValueError):
 def weights(program: Program) -> list[Share]:
     """The server's weights W by layer, flat and contiguous. Raises `ProgramError` for a program without weights."""
     if not program.has_weights:
-        raise ProgramError("expected the server's program, got one without weights: load the file that compile(...).save wrote")
-    return [np.ascontiguousarray(program.arrays[name], dtype=program.dtype).reshape(-1) for _, name, _ in layers(program)]
+        raise ProgramError(
+            "expected the server's program, got one without weights: load the file that compile(...).save wrote"
+        )
+    return [
+        np.ascontiguousarray(program.arrays[name], dtype=program.dtype).reshape(-1) for _, name, _ in layers(program)
+    ]
 
 
 def weight_sizes(program: Program) -> list[int]:
@@ -42,9 +46,7 @@ def weight_sizes(program: Program) -> list[int]:
 
 def weight_masks(program: Program, weight_seed: bytes) -> list[Share]:
     """E = W - A by layer, which the server sends to a client once per weight epoch (docs/engine.md, 3.1)."""
-    return [
-        w - mpc.weight_mask(program.ring, weight_seed, layer, w.size) for layer, w in enumerate(weights(program))
-    ]
+    return [w - mpc.weight_mask(program.ring, weight_seed, layer, w.size) for layer, w in enumerate(weights(program))]
 
 
 class Inference:
@@ -65,11 +67,11 @@ class Inference:
         self._batch = plan.batch
 
     def run(self, x: npt.ArrayLike | None) -> npt.NDArray[np.float32] | None:
-        """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class indices as
-        float32). Server: `x` is None and so is the result.
+        """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class
+        indices as float32). Server: `x` is None and so is the result.
 
-        Raises ValueError for an input of another shape, dtype or magnitude, RangeError where a checked program left its range,
-        ProtocolError when the peer fails.
+        Raises ValueError for an input of another shape, dtype or magnitude, RangeError where a checked program left
+        its range, ProtocolError when the peer fails.
         """
         encoded = None if self.server else self._encode(x)
         self._values[self.program.ops[0].output] = encoded
@@ -85,7 +87,7 @@ class Inference:
         return self._decode(self._output)
 
     def stats(self) -> dict[str, Any]:
-        """Counters by kind of operation (seconds include the time in which other operations shared a hop only once, under "channel")."""
+        """Counters by kind of operation; the time spent sending and receiving, which merged hops share, is "channel"."""
         operators = {kind: dict(entry) for kind, entry in self._operators.items()}
         operators["channel"] = {"cpu_seconds": self.party.hop_cpu_seconds}
         return {"operators": operators, "rounds": self.party.rounds}
@@ -235,7 +237,7 @@ class Inference:
                     share += _broadcast(self.program.arrays[bias], y)
                 return share
             case "truncate":
-                # Local: right to one unit mod 2^bits; the server's unit makes the mean error zero (docs/engine.md, 3.3).
+                # Right to one unit mod 2^bits; the server's unit makes the mean error zero (docs/engine.md, 3.3).
                 share = self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])
                 return share + dtype.type(1) if self.server else share
         if y.opened and not self.server:
@@ -279,7 +281,7 @@ class Inference:
     # The range check
 
     def _start_check(self, index: int, op: Op) -> None:
-        """Compares |v| < 2^(check_bits - 1) for the result v of a truncation, from the input's share (docs/engine.md, 3.8)."""
+        """Compares |v| < 2^(check_bits - 1) for the result v of a truncation (docs/engine.md, 3.8)."""
         dtype = self.program.dtype
         limit = 1 << (op.attrs["check_bits"] - 1)
         v = (self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])).reshape(-1)
@@ -313,8 +315,8 @@ class Inference:
         verdict = self.party.result(task)
         if not self.server and int(verdict[0]) & 1:
             raise RangeError(
-                "this input drives the network out of its certified range: compile with calibration data that covers it, "
-                "or with a larger margin"
+                "this input drives the network out of its certified range: compile with calibration data that "
+                "covers it, or with a larger margin"
             )
 
 

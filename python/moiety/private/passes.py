@@ -120,7 +120,8 @@ def scale_inputs(weight: Floats, a: Floats, conv: dict[str, Any]) -> Floats:
 def fold_back(graph: Graph, repeat: bool = True) -> None:
     """a * linear(x) + b -> linear: batch norm after a convolution.
 
-    A linear node with several readers is left alone or, with `repeat`, repeated for this one: its input is opened once anyway.
+    A linear node with several readers is left alone or, with `repeat`, repeated for this one: its input is opened once
+    anyway.
     """
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None

@@ -87,7 +87,7 @@ class Inference:
         return self._decode(self._output)
 
     def stats(self) -> dict[str, Any]:
-        """Counters by kind of operation; the time spent sending and receiving, which merged hops share, is "channel"."""
+        """Counters by kind of operation; "channel" is the time spent sending and receiving merged hops."""
         operators = {kind: dict(entry) for kind, entry in self._operators.items()}
         operators["channel"] = {"cpu_seconds": self.party.hop_cpu_seconds}
         return {"operators": operators, "rounds": self.party.rounds}

@@ -270,6 +270,7 @@ def main() -> int:
     channels = [mpc.socket_channel(int(handle), *shape) for handle in handles]
     for handle in handles:
         socket.socket(fileno=int(handle)).close()
+    mpc.retain_memory()
     meter = Meter(*(_Link(channel) for channel in channels))
     if role == "dealer":
         _deal(settings, case, channels, meter)

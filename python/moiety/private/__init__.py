@@ -9,30 +9,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from moiety.private.compiler import UnsupportedOperator, calibrate, compile
+    from moiety.private.local import Result, run_local
     from moiety.private.program import Certificate, Op, Program, ProgramError, Tensor, load
+    from moiety.private.stats import Stats
+    from moiety.private.transport import Network
 
 __all__ = [
     "Certificate",
+    "Network",
     "Op",
     "Program",
     "ProgramError",
+    "Result",
+    "Stats",
     "Tensor",
     "UnsupportedOperator",
     "calibrate",
     "compile",
     "load",
+    "run_local",
 ]
 
 _HOME = {
     "Certificate": "program",
+    "Network": "transport",
     "Op": "program",
     "Program": "program",
     "ProgramError": "program",
+    "Result": "local",
+    "Stats": "stats",
     "Tensor": "program",
     "UnsupportedOperator": "compiler",
     "calibrate": "compiler",
     "compile": "compiler",
     "load": "program",
+    "run_local": "local",
 }
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from moiety import ProtocolError
 
@@ -37,9 +36,12 @@ _EXIT_S = 5.0
 
 @dataclass(frozen=True)
 class Result:
-    """What the client got, and what it cost. `runs` has one entry an inference (`repeat`); `stats` is the first's."""
+    """What the client got, and what it cost. `runs` has one entry an inference (`repeat`); `stats` is the first's.
 
-    output: NDArray[np.float32]
+    `output` is a torch tensor if the input was one, else a NumPy array.
+    """
+
+    output: Any
     stats: Stats
     runs: tuple[Stats, ...] = ()
 
@@ -172,4 +174,7 @@ def run_local(
             heard = [f"the {child.role} said: {words}" for child in (server, dealer) if (words := child.words())]
             raise ProtocolError("; ".join([str(error), *heard])) from None
         stats = [Stats.of(run["client"], run["server"], dealt.get("dealer", run["dealer"])) for run in runs]
-    return Result(output, stats[0], tuple(stats))
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        return Result(torch.from_numpy(output.copy()), stats[0], tuple(stats))
+    return Result(output.copy(), stats[0], tuple(stats))

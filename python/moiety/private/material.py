@@ -28,7 +28,7 @@ from .plan import plan as make_plan
 from .program import Program
 from .session import material_sizes
 
-__all__ = ["FORMAT", "FileMaterial", "MaterialFile", "deal_files"]
+__all__ = ["FORMAT", "FileMaterial", "MaterialFile", "deal_files", "dealt_batch"]
 
 FORMAT = 1
 _MAGIC = b"MOIETYCR"
@@ -119,6 +119,43 @@ def _digest(deal: str, role: str, serial: int) -> Any:
     return hashlib.sha256(f"{deal} {role} {serial} ".encode())
 
 
+def _refusal(path: Path, expected: object, came: object, advice: str = "deal new files") -> ValueError:
+    return ValueError(f"{path}: expected {expected}, came {came}; {advice}")
+
+
+def _read_header(handle: int, path: Path) -> tuple[dict[str, Any], int]:
+    """The header of an open file, checked against its checksum, and the offset of the first record."""
+    mode = os.fstat(handle).st_mode & 0o777
+    if mode & 0o077:
+        raise _refusal(path, "mode 600, because it holds secrets", f"mode {mode:o}", "chmod 600 it")
+    head = os.pread(handle, _HEAD.size, 0)
+    if len(head) < _HEAD.size:
+        raise _refusal(path, "a correlation file", f"{len(head)} bytes (truncated)")
+    magic, version, length = _HEAD.unpack(head)
+    if magic != _MAGIC:
+        raise _refusal(path, "a correlation file", "a file of another kind", "give a file that `moiety deal` made")
+    if version != FORMAT:
+        raise _refusal(path, f"correlation file version {FORMAT}", f"version {version}")
+    if length > _HEADER_LIMIT:
+        raise _refusal(path, f"a header of at most {_HEADER_LIMIT} bytes", f"{length} (altered)")
+    text = os.pread(handle, length, _HEAD.size)
+    told = os.pread(handle, _SUM, _HEAD.size + length)
+    if len(text) < length or len(told) < _SUM:
+        raise _refusal(path, f"a header of {length + _SUM} bytes", f"{len(text) + len(told)} (truncated)")
+    if hashlib.sha256(head + text).digest() != told:
+        raise _refusal(path, "a header that matches its checksum", "another one (altered)")
+    return dict(json.loads(text)), _HEAD.size + length + _SUM
+
+
+def dealt_batch(path: Path) -> int:
+    """The batch that the correlation file at `path` was dealt for."""
+    try:
+        with path.open("rb") as file:
+            return int(_read_header(file.fileno(), path)[0]["batch"])
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there: `moiety deal` makes correlation files") from None
+
+
 class MaterialFile:
     """One side's correlation file, opened and checked. Safe to share between threads."""
 
@@ -135,38 +172,14 @@ class MaterialFile:
                 f"{path} cannot be written: expected write access, because used records are erased"
             ) from None
         try:
-            header = self._read_header()
+            header, self._start = _read_header(self._file.fileno(), path)
             self._check(header, program_hash)
         except BaseException:
             self._file.close()
             raise
 
     def _refuse(self, expected: object, came: object, advice: str = "deal new files") -> ValueError:
-        return ValueError(f"{self.path}: expected {expected}, came {came}; {advice}")
-
-    def _read_header(self) -> dict[str, Any]:
-        mode = os.fstat(self._file.fileno()).st_mode & 0o777
-        if mode & 0o077:
-            raise self._refuse("mode 600, because it holds secrets", f"mode {mode:o}", "chmod 600 it")
-        head = os.pread(self._file.fileno(), _HEAD.size, 0)
-        if len(head) < _HEAD.size:
-            raise self._refuse("a correlation file", f"{len(head)} bytes (truncated)")
-        magic, version, length = _HEAD.unpack(head)
-        if magic != _MAGIC:
-            raise self._refuse("a correlation file", "a file of another kind", "give a file that `moiety deal` made")
-        if version != FORMAT:
-            raise self._refuse(f"correlation file version {FORMAT}", f"version {version}")
-        if length > _HEADER_LIMIT:
-            raise self._refuse(f"a header of at most {_HEADER_LIMIT} bytes", f"{length} (altered)")
-        text = os.pread(self._file.fileno(), length, _HEAD.size)
-        told = os.pread(self._file.fileno(), _SUM, _HEAD.size + length)
-        if len(text) < length or len(told) < _SUM:
-            raise self._refuse(f"a header of {length + _SUM} bytes", f"{len(text) + len(told)} (truncated)")
-        if hashlib.sha256(head + text).digest() != told:
-            raise self._refuse("a header that matches its checksum", "another one (altered)")
-        self._start = _HEAD.size + length + _SUM
-        header = json.loads(text)
-        return dict(header)
+        return _refusal(self.path, expected, came, advice)
 
     def _check(self, header: dict[str, Any], program_hash: str) -> None:
         if header["role"] != self.role:

@@ -1,0 +1,52 @@
+"""The tables that `moiety infer`, `estimate` and `bench` print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .images import class_names
+from .program import Program
+from .stats import PHASES
+
+__all__ = ["counters", "show_inferences"]
+
+
+def counters(stats: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Bytes, rounds, seconds and memory by party and phase."""
+    lines = [f"{'party':8}{'phase':9}{'sent':>12}{'rounds':>8}{'CPU s':>10}{'wall s':>10}{'peak':>12}"]
+    for party, phases in stats.items():
+        for name in PHASES:
+            c = phases[name]
+            if c["wall_seconds"] or c["bytes_sent"]:
+                lines.append(
+                    f"{party:8}{name:9}{_size(c['bytes_sent']):>12}{c['rounds']:>8}{c['cpu_seconds']:>10.3f}"
+                    f"{c['wall_seconds']:>10.3f}{_size(c['peak_bytes']):>12}"
+                )
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
+
+
+def show_inferences(program: Program, names: list[str], outputs: list[Any], runs: list[Any], top: int) -> str:
+    """The best classes of each input, then the counters of each inference."""
+    lines = []
+    for name, output in zip(names, outputs, strict=True):
+        lines.append(name)
+        if program.output_kind == "class":
+            label = int(output[0] if isinstance(output, list) else output)
+            lines.append(f"  {class_names(program, label + 1)[label]}")
+        elif len(program.output_shape) == 1:
+            labels = class_names(program, len(output))
+            best = sorted(range(len(output)), key=lambda i: -output[i])[:top]
+            lines += [f"  {labels[i]:20} {output[i]:10.4f}" for i in best]
+        else:
+            lines.append(f"  an output of shape {program.output_shape}; --json prints its values")
+    for index, run in enumerate(runs):
+        lines += ["", f"inference {index + 1} of {len(runs)}", counters(run)]
+    return "\n".join(lines)

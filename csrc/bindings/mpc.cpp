@@ -211,7 +211,7 @@ void register_party(py::module_& m, const char* name) {
                  return h.start(x.size(), {x, y}, [&](T* out) { return multiply<T>(h.party(), request, span_of(x), span_of(y), out); });
              })
         .def("x2",
-             [](Handle& h, int64_t request, const Array<T>& y, const py::object& coefficients, int64_t channels, int64_t inner, int fraction) {
+             [](Handle& h, int64_t request, const Array<T>& y, const py::object& coefficients, int64_t channels, int64_t inner) {
                  X2Coefficients<T> c{nullptr, nullptr, nullptr, channels, inner};
                  if (h.party().server()) {
                      const auto arrays = coefficients.cast<std::array<Array<T>, 3>>();
@@ -220,13 +220,14 @@ void register_party(py::module_& m, const char* name) {
                      c.c1 = arrays[1].data();
                      c.c0 = arrays[2].data();
                  }
-                 return h.start(y.size(), {y, coefficients}, [&](T* out) { return x2<T>(h.party(), request, span_of(y), c, fraction, out); });
+                 return h.start(y.size(), {y, coefficients}, [&](T* out) { return x2<T>(h.party(), request, span_of(y), c, out); });
              })
         .def("reveal",
              [](Handle& h, const Array<T>& x, int bits) {
                  return h.start(x.size(), {x}, [&](T* out) { return reveal<T>(h.party(), span_of(x), bits, out); });
              })
         .def("step", &Handle::step)
+        .def_property_readonly("server", [](Handle& h) { return h.party().server(); })
         .def("done", [](Handle& h, int task) { return h.scheduler().done(task); })
         .def("result", &Handle::result)
         .def("stats",
@@ -262,7 +263,8 @@ void register_dealer(py::module_& m, const char* name) {
 void register_request(py::module_& m) {
     py::class_<Request>(m, "Request")
         .def(py::init([](const std::string& kind, int64_t n, int bits, std::vector<int> operands, bool self_operand, int indicator_bits,
-                         const py::object& conv, int layer, std::vector<int> masks, int64_t batch) {
+                         const py::object& conv, int layer, std::vector<int> masks, int64_t batch, std::vector<int64_t> shape,
+                         std::vector<int64_t> strides, int64_t offset) {
                  Request r;
                  r.kind = kind_from_name(kind);
                  r.n = n;
@@ -274,12 +276,14 @@ void register_request(py::module_& m) {
                  r.layer = layer;
                  r.masks = std::move(masks);
                  r.batch = batch;
+                 r.view = {std::move(shape), std::move(strides), offset};
                  r.validate(64);
                  return r;
              }),
              py::arg("kind"), py::arg("n"), py::arg("bits") = 0, py::arg("operands") = std::vector<int>{}, py::arg("self_operand") = false,
              py::arg("indicator_bits") = 0, py::arg("conv") = py::none(), py::arg("layer") = -1, py::arg("masks") = std::vector<int>{},
-             py::arg("batch") = 1)
+             py::arg("batch") = 1, py::arg("shape") = std::vector<int64_t>{}, py::arg("strides") = std::vector<int64_t>{},
+             py::arg("offset") = 0)
         .def("server_bytes", [](const Request& r, int ring) { return server_bytes(r, ring); }, py::arg("ring"))
         .def("client_bytes", [](const Request& r, int ring) { return client_bytes(r, ring); }, py::arg("ring"))
         .def_property_readonly("kind", [](const Request& r) { return kind_name(r.kind); })
@@ -348,6 +352,22 @@ void register_mpc(py::module_& parent) {
     register_dealer<uint64_t>(m, "Dealer64");
     register_party<uint32_t>(m, "Party32");
     register_party<uint64_t>(m, "Party64");
+    m.def("Party",
+          [](const std::string& role, int ring, std::shared_ptr<Channel> channel, int threads) -> py::object {
+              check(role == "server" || role == "client", "a party is the server or the client, got ", role);
+              check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
+              if (ring == 32) return py::cast(std::make_unique<PartyHandle<uint32_t>>(role == "server", std::move(channel), threads));
+              return py::cast(std::make_unique<PartyHandle<uint64_t>>(role == "server", std::move(channel), threads));
+          },
+          py::arg("role"), py::arg("ring"), py::arg("channel"), py::arg("threads") = 1);
+    m.def("Dealer",
+          [m](int ring, const py::object& requests, const py::bytes& server_seed, const py::bytes& client_seed,
+              const py::bytes& weight_seed, int threads) -> py::object {
+              check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
+              return m.attr(ring == 32 ? "Dealer32" : "Dealer64")(requests, server_seed, client_seed, weight_seed, threads);
+          },
+          py::arg("ring"), py::arg("requests"), py::arg("server_seed"), py::arg("client_seed"), py::arg("weight_seed"),
+          py::arg("threads") = 1);
     m.def("weight_mask",
           [](int ring, const py::bytes& seed, int layer, int64_t n) -> py::object {
               check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);

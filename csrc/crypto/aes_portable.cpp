@@ -7,6 +7,7 @@
 
 #include "crypto/aes.hpp"
 #include "crypto/aes_kernels.hpp"
+#include "crypto/little_endian.hpp"
 #include "crypto/transpose.hpp"
 
 namespace moiety::crypto {
@@ -17,16 +18,6 @@ using Slices = Word[8];
 constexpr int lanes = 2;
 constexpr int tile_blocks = 4 * lanes;
 constexpr int tile_bytes = 16 * tile_blocks;
-
-uint64_t load64(const uint8_t* p) {
-    uint64_t v = 0;
-    for (int i = 0; i < 8; ++i) v |= uint64_t{p[i]} << (8 * i);
-    return v;
-}
-
-void store64(uint8_t* p, uint64_t v) {
-    for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(v >> (8 * i));
-}
 
 void slice(const uint8_t* bytes, Slices& q) {
     for (int w = 0; w < 8; ++w) {

@@ -9,6 +9,7 @@
 #include "crypto/aes.hpp"
 #include "crypto/bits.hpp"
 #include "crypto/dcf_kernels.hpp"
+#include "crypto/little_endian.hpp"
 #include "crypto/transpose.hpp"
 
 namespace moiety::crypto {
@@ -87,20 +88,13 @@ struct Tile {
 
 // Bits c of 64 bytes as word c, and back.
 void bytes_to_words(const uint8_t (&bytes)[64], uint64_t (&words)[8]) {
-    for (int i = 0; i < 8; ++i) {
-        uint64_t eight = 0;
-        for (int j = 0; j < 8; ++j) eight |= uint64_t{bytes[8 * i + j]} << (8 * j);
-        words[i] = transpose8(eight);
-    }
+    for (int i = 0; i < 8; ++i) words[i] = transpose8(load64(bytes + 8 * i));
     transpose8_bytes(words);
 }
 
 void words_to_bytes(uint64_t (&words)[8], uint8_t (&bytes)[64]) {
     transpose8_bytes(words);
-    for (int i = 0; i < 8; ++i) {
-        const uint64_t eight = transpose8(words[i]);
-        for (int j = 0; j < 8; ++j) bytes[8 * i + j] = static_cast<uint8_t>(eight >> (8 * j));
-    }
+    for (int i = 0; i < 8; ++i) store64(bytes + 8 * i, transpose8(words[i]));
 }
 
 struct alignas(64) TileState {
@@ -161,9 +155,9 @@ void generate_tile(const Shape& shape, const Tile& tile, std::span<const uint64_
         const uint64_t below = (uint64_t{1} << (a & 63)) - 1, upper = uint64_t{0} - (a >> 6);
         const uint64_t ones = uint64_t{0} - (above ? (above[i / 64] >> (i % 64)) & 1 : 0);
         const uint64_t table[2] = {(below | upper) ^ ones, (below & upper) ^ ones};
-        for (int j = 0; j < 16; ++j) {
-            last[16 * i + j] = static_cast<uint8_t>(p0.seeds[16 * i + j] ^ p1.seeds[16 * i + j] ^
-                                                    static_cast<uint8_t>(table[j / 8] >> (8 * (j % 8))));
+        for (int h = 0; h < 2; ++h) {
+            const int64_t at = 16 * i + 8 * h;
+            store64(last + at, load64(p0.seeds + at) ^ load64(p1.seeds + at) ^ table[h]);
         }
     }
 

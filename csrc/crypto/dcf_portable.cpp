@@ -1,9 +1,8 @@
 // The level step on any CPU: the obviously right form that the AES-NI and VAES ones are held equal to, on top
 // of the constant-time portable AES.
-#include <cstring>
-
 #include "crypto/aes_kernels.hpp"
 #include "crypto/dcf_kernels.hpp"
+#include "crypto/little_endian.hpp"
 
 namespace moiety::crypto {
 namespace {
@@ -12,37 +11,31 @@ namespace {
 struct Group {
     uint64_t words[128];
 
-    void load(const uint8_t* from) { std::memcpy(words, from, sizeof(words)); }
-    void store(uint8_t* to) const { std::memcpy(to, words, sizeof(words)); }
-    uint64_t& low(int i) { return words[2 * i]; }
+    void load(const uint8_t* from) {
+        for (int i = 0; i < 128; ++i) words[i] = load64(from + 8 * i);
+    }
+    void store(uint8_t* to) const {
+        for (int i = 0; i < 128; ++i) store64(to + 8 * i, words[i]);
+    }
 };
-
-// The tweak lies in the first bytes of a block, little-endian whatever the machine.
-uint64_t in_block(uint64_t tweak) {
-    uint8_t bytes[8];
-    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<uint8_t>(tweak >> (8 * i));
-    uint64_t word;
-    std::memcpy(&word, bytes, 8);
-    return word;
-}
 
 // H_{level,j_i} of every block, j_i = j ^ (bit i of flip).
 Group expand(const uint8_t* round_keys, const Group& seeds, uint64_t tweak, uint64_t j, uint64_t flip) {
     Group in = seeds, out;
-    for (int i = 0; i < 64; ++i) in.low(i) ^= in_block(tweak | (j ^ ((flip >> i) & 1)));
-    aes_portable.encrypt(round_keys, reinterpret_cast<const uint8_t*>(in.words),
-                         reinterpret_cast<uint8_t*>(out.words), 64);
+    for (int i = 0; i < 64; ++i) in.words[2 * i] ^= tweak | (j ^ ((flip >> i) & 1));
+    uint8_t bytes[1024];
+    in.store(bytes);
+    aes_portable.encrypt(round_keys, bytes, bytes, 64);
+    out.load(bytes);
     for (int i = 0; i < 128; ++i) out.words[i] ^= in.words[i];
     return out;
 }
 
 void collect(const uint8_t* round_keys, const Group& seeds, uint64_t tweak, uint64_t* bits) {
     const Group block = expand(round_keys, seeds, tweak, 2, 0);
-    for (int c = 0; c < 3; ++c) bits[c] = 0;
-    for (int i = 0; i < 64; ++i) {
-        uint8_t first;
-        std::memcpy(&first, block.words + 2 * i, 1);
-        for (int c = 0; c < 3; ++c) bits[c] |= uint64_t{(static_cast<unsigned>(first) >> c) & 1U} << i;
+    for (int c = 0; c < 3; ++c) {
+        bits[c] = 0;
+        for (int i = 0; i < 64; ++i) bits[c] |= ((block.words[2 * i] >> c) & 1) << i;
     }
 }
 

@@ -10,14 +10,14 @@
 namespace moiety::mpc {
 namespace {
 
-constexpr const char* kNames[] = {"mask", "mask_concat", "mask_add", "linear", "bit_product", "cross", "circuit", "dcf"};
+constexpr const char* kNames[] = {"mask", "mask_concat", "mask_add", "mask_view", "linear", "bit_product", "cross", "circuit", "dcf"};
 
 }  // namespace
 
 Kind kind_from_name(const std::string& name) {
-    for (int i = 0; i < 8; ++i)
+    for (int i = 0; i < 9; ++i)
         if (name == kNames[i]) return static_cast<Kind>(i);
-    throw Error("expected a kind of correlation (mask, mask_concat, mask_add, linear, bit_product, cross, circuit, dcf), got " +
+    throw Error("expected a kind of correlation (mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, dcf), got " +
                 name);
 }
 std::string kind_name(Kind kind) { return kNames[static_cast<int>(kind)]; }
@@ -30,7 +30,8 @@ int Request::beta_bits() const {
 
 void Request::validate(int ring_bits) const {
     const std::string name = kind_name(kind);
-    check(n > 0, name, " needs a positive number of elements, got ", n);
+    // Plans come from peers: the bound keeps every size below far from overflow.
+    check(n > 0 && n <= (int64_t{1} << 34), name, " needs 1 to 2^34 elements, got ", n);
     switch (kind) {
         case Kind::mask:
         case Kind::cross: break;
@@ -38,6 +39,20 @@ void Request::validate(int ring_bits) const {
             check(batch > 0 && n % batch == 0, name, " of ", n, " elements cannot hold ", batch, " samples");
             [[fallthrough]];
         case Kind::mask_add: check(!masks.empty(), name, " needs source masks"); break;
+        case Kind::mask_view: {
+            check(masks.size() == 1 && view.shape.size() == view.strides.size() && view.shape.size() <= 8 && view.offset >= 0,
+                  name, " needs one source and as many strides as axes (at most 8)");
+            int64_t size = 1;
+            for (int64_t extent : view.shape) {
+                check(extent > 0 && size <= n / extent, name, " of ", n, " elements has another shape");
+                size *= extent;
+            }
+            check(size == n, name, " of ", n, " elements has a shape of ", size);
+            check(view.offset <= (int64_t{1} << 34), name, " starts beyond every mask, at ", view.offset);
+            for (int64_t stride : view.strides)
+                check(stride >= 0 && stride <= (int64_t{1} << 34), name, " takes strides of 0 to 2^34, got ", stride);
+            break;
+        }
         case Kind::linear:
             conv.validate();
             check(conv.out_size() == n, "linear gives ", conv.out_size(), " elements, the request says ", n);
@@ -77,7 +92,8 @@ int64_t client_bytes(const Request& request, int ring_bits) {
     switch (request.kind) {
         case Kind::mask:
         case Kind::mask_concat:
-        case Kind::mask_add: return 0;
+        case Kind::mask_add:
+        case Kind::mask_view: return 0;
         case Kind::linear:
         case Kind::cross: return n * ring_bits / 8;
         case Kind::bit_product: return n * packed_bytes(request.bits);
@@ -102,8 +118,32 @@ Buffer<T> weight_mask(const crypto::Block& weight_seed, int layer, int64_t n) {
 
 namespace {
 
+bool is_derived(Kind kind) { return kind == Kind::mask_concat || kind == Kind::mask_add || kind == Kind::mask_view; }
+
+template <class T>
+Buffer<T> view_of(const Request& request, const Buffer<T>& source) {
+    const View& view = request.view;
+    int64_t last = view.offset;
+    for (size_t d = 0; d < view.shape.size(); ++d) last += (view.shape[d] - 1) * view.strides[d];
+    check(last < source.size(), "mask_view reaches element ", last, " of a mask of ", source.size());
+    Buffer<T> out(request.n);
+    std::vector<int64_t> index(view.shape.size(), 0);
+    int64_t at = view.offset;
+    for (int64_t i = 0; i < request.n; ++i) {
+        out[i] = source[at];
+        for (size_t d = view.shape.size(); d-- > 0;) {
+            at += view.strides[d];
+            if (++index[d] < view.shape[d]) break;
+            at -= view.strides[d] * view.shape[d];
+            index[d] = 0;
+        }
+    }
+    return out;
+}
+
 template <class T>
 Buffer<T> combine_masks(const Request& request, const std::vector<const Buffer<T>*>& sources) {
+    if (request.kind == Kind::mask_view) return view_of(request, *sources[0]);
     Buffer<T> out(request.n);
     if (request.kind == Kind::mask_add) {
         for (size_t s = 0; s < sources.size(); ++s) {
@@ -176,6 +216,7 @@ Material<T> expand(const Request& request, int64_t index, bool server, const cry
             break;
         case Kind::mask_concat:
         case Kind::mask_add:
+        case Kind::mask_view:
             if (!server) {
                 std::vector<const Buffer<T>*> sources;
                 for (int s : request.masks) sources.push_back(&earlier.at(static_cast<size_t>(s)).ring);
@@ -251,7 +292,7 @@ template <class T>
 Buffer<T> Dealer<T>::mask(int64_t index) const {
     const Request& request = requests_[static_cast<size_t>(index)];
     if (request.kind == Kind::mask) return draw<T>(client_seed_, index, kOwn, request.n);
-    check(request.kind == Kind::mask_concat || request.kind == Kind::mask_add, "request ", index, " is not a mask");
+    check(is_derived(request.kind), "request ", index, " is not a mask");
     std::vector<Buffer<T>> sources;
     std::vector<const Buffer<T>*> pointers;
     for (int s : request.masks) sources.push_back(mask(s));
@@ -269,7 +310,8 @@ typename Dealer<T>::Dealt Dealer<T>::deal(int64_t index) const {
     switch (request.kind) {
         case Kind::mask:
         case Kind::mask_concat:
-        case Kind::mask_add: break;
+        case Kind::mask_add:
+        case Kind::mask_view: break;
         case Kind::linear: deal_linear(index, dealt.client); break;
         case Kind::bit_product: deal_bit_product(index, dealt.client); break;
         case Kind::cross: deal_cross(index, dealt.client); break;

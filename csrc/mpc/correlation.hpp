@@ -7,7 +7,9 @@
 //
 //   kind         server                        client                 relation
 //   mask         -                             B uniform              (n ring elements)
-//   mask_concat  -                             B' per sample [B_1..]  derived from earlier masks, as mask_add (B' = B_1 + B_2 + ..)
+//   mask_concat  -                             B' = [B_1, B_2, ..] for each of `batch` leading entries; derived from earlier masks, as
+//   mask_add                                   B' = B_1 + B_2 + .., and
+//   mask_view                                  B'[i] = B[offset + sum i_j strides_j] over `shape` (slices and permutations)
 //   linear       A (layer), C_S                C_C                    C_S + C_C = conv(B, A)
 //   bit_product  bit u, share                  bit v, share           shares of u*v mod 2^bits
 //   cross        a, share                      b, share               shares of a*b mod 2^ring
@@ -30,9 +32,14 @@
 
 namespace moiety::mpc {
 
-enum class Kind { mask, mask_concat, mask_add, linear, bit_product, cross, circuit, dcf };
+enum class Kind { mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, dcf };
 Kind kind_from_name(const std::string& name);
 std::string kind_name(Kind kind);
+
+struct View {
+    std::vector<int64_t> shape, strides;
+    int64_t offset = 0;
+};
 
 struct Request {
     Kind kind = Kind::mask;
@@ -43,8 +50,9 @@ struct Request {
     int indicator_bits = 0;       // > 0: the bit itself is wanted as a share mod 2^indicator_bits
     ring::ConvShape conv;         // linear
     int layer = -1;               // linear: index of the weight
-    std::vector<int> masks;       // linear: the opened mask; mask_concat, mask_add: the sources
-    int64_t batch = 1;            // mask_concat: samples
+    std::vector<int> masks;       // linear: the opened mask; mask_*: the sources
+    int64_t batch = 1;            // mask_concat: leading entries
+    View view;                    // mask_view
 
     int beta_bits() const;
     // Throws Error unless the request is complete and in range for a ring of `ring_bits`.

@@ -59,26 +59,27 @@ Task multiply(Party<T>& party, int64_t index, std::span<const T> x, std::span<co
 }
 
 template <class T>
-Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficients<T>& coefficients, int fraction, T* out) {
+Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficients<T>& given, T* out) {
     const Request request = party.request(index, Kind::cross);
     check_size<T>(request, y.size());
     check_size<T>(party.request(index + 1, Kind::mask), y.size());
     const Material<T> material = party.take(index, Kind::cross);
     const Material<T> mask = party.take(index + 1, Kind::mask);
     const Material<T> linear = party.take(index + 2, Kind::linear);
+    const X2Coefficients<T> coefficients = given;  // the caller's may be gone after the hop
     const int64_t n = request.n, channels = coefficients.channels, inner = coefficients.inner;
     check(channels > 0 && inner > 0 && n % (channels * inner) == 0, "x2 of ", n, " elements cannot have ", channels, " channels of ", inner);
     Buffer<T> mine(n), theirs(n);
     if (party.server()) {
         Buffer<T> squares(n);
         for (int64_t row = 0; row < n / inner; ++row) {
-            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels] << fraction;
+            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels];
             for (int64_t i = row * inner; i < (row + 1) * inner; ++i)
                 mine[i] = 2 * c2 * y[static_cast<size_t>(i)] + c1 - material.ring[i];
         }
         co_await Hop().send(mine.data(), n).receive(theirs.data(), n).receive(squares.data(), n);
         for (int64_t row = 0; row < n / inner; ++row) {
-            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels] << fraction, c0 = coefficients.c0[row % channels];
+            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels], c0 = coefficients.c0[row % channels];
             for (int64_t i = row * inner; i < (row + 1) * inner; ++i) {
                 const T value = y[static_cast<size_t>(i)];
                 out[i] = c2 * (value * value + squares[i]) + c1 * value + c0 + linear.ring[i];
@@ -100,7 +101,7 @@ Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficien
 #define MOIETY_INSTANTIATE(T)                                                                      \
     template Task square(Party<T>&, int64_t, std::span<const T>, T*);                              \
     template Task multiply(Party<T>&, int64_t, std::span<const T>, std::span<const T>, T*);        \
-    template Task x2(Party<T>&, int64_t, std::span<const T>, const X2Coefficients<T>&, int, T*);
+    template Task x2(Party<T>&, int64_t, std::span<const T>, const X2Coefficients<T>&, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)
 #undef MOIETY_INSTANTIATE

@@ -9,10 +9,10 @@
 namespace moiety::ring {
 namespace {
 
-constexpr int64_t depth_limit = 256;   // p of a block: a panel of B and one of A share the first-level cache
-constexpr int64_t row_limit = 96;      // rows of a block of A: with the depth above, a part of the second-level cache
+constexpr int64_t depth_limit = 384;    // p of a block: long enough that reading and writing C is seldom
+constexpr int64_t row_limit = 96;       // rows of a block of A: with the depth above, a part of the second-level cache
 constexpr int64_t column_limit = 1024;  // columns of a block of B: enough uses of a packed block of A
-constexpr int64_t slack = 64;          // elements past the packed panels that pack_b may write
+constexpr int64_t slack = 64;           // elements past the packed panels that pack_b may write
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -64,29 +64,29 @@ class Block {
     // Rows [row_begin, row_end) x columns [column_begin, column_end) of C, on this thread.
     void run(int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end) {
         const int64_t width = kernel_.columns, height = kernel_.rows;
-        const int64_t depth = even_block(q_.k, depth_limit, 1);
+        const int64_t depth = even_block(q_.k, depth_limit, 2), held = packed_depth(kernel_.paired, depth);
         const int64_t rows = even_block(row_end - row_begin, row_limit, height);
         const int64_t columns = even_block(column_end - column_begin, column_limit, width);
         const bool a_in_place = q_.a_offset == nullptr && column_end - column_begin <= 2 * width;
         thread_local Buffer<T> a_buffer, b_buffer, tile_buffer;
-        T* packed_b = scratch(b_buffer, columns * depth + slack);
-        T* packed_a = a_in_place ? nullptr : scratch(a_buffer, rows * depth);
+        T* packed_b = scratch(b_buffer, columns * held + slack);
+        T* packed_a = a_in_place ? nullptr : scratch(a_buffer, rows * held);
         tile_ = scratch(tile_buffer, width * height);
         for (int64_t j = column_begin; j < column_end; j += columns) {
             cut(q_.segments, j, std::min(j + columns, column_end), width, panels_, runs_, segment_of_);
             for (int64_t p = 0; p < q_.k; p += depth) {
-                const int64_t steps = std::min(depth, q_.k - p);
+                const int64_t steps = std::min(depth, q_.k - p), packed = packed_depth(kernel_.paired, steps);
                 for (size_t n = 0; n < panels_.size(); ++n)
                     kernel_.pack_b(q_.b, q_.b_offset + p, steps, &runs_[static_cast<size_t>(panels_[n].first)],
-                                   panels_[n].count, packed_b + static_cast<int64_t>(n) * width * steps);
+                                   panels_[n].count, packed_b + static_cast<int64_t>(n) * width * packed);
                 for (int64_t i = row_begin; i < row_end; i += rows) {
                     const int64_t stop = std::min(i + rows, row_end);
                     if (!a_in_place) pack_rows(i, stop, p, steps, packed_a);
                     for (size_t n = 0; n < panels_.size(); ++n)
                         for (int64_t r = i; r < stop; r += height)
                             tile(panels_[n], r, std::min(height, stop - r), p, steps,
-                                 a_in_place ? q_.a + r * q_.a_row + p : packed_a + (r - i) * steps,
-                                 a_in_place ? q_.a_row : 0, packed_b + static_cast<int64_t>(n) * width * steps);
+                                 a_in_place ? q_.a + r * q_.a_row + p : packed_a + (r - i) * packed,
+                                 a_in_place ? q_.a_row : 0, packed_b + static_cast<int64_t>(n) * width * packed);
                 }
             }
         }
@@ -97,7 +97,8 @@ class Block {
         const int64_t* offset = q_.a_offset == nullptr ? nullptr : q_.a_offset + p;
         for (int64_t r = begin; r < end; r += kernel_.rows)
             kernel_.pack_a(q_.a + r * q_.a_row + (offset == nullptr ? p : 0), q_.a_row, offset,
-                           std::min(kernel_.rows, end - r), steps, packed + (r - begin) * steps);
+                           std::min(kernel_.rows, end - r), steps,
+                           packed + (r - begin) * packed_depth(kernel_.paired, steps));
     }
 
     void tile(const Panel& panel, int64_t row, int64_t count, int64_t p, int64_t steps, const T* a, int64_t a_stride,

@@ -62,19 +62,10 @@ template <class T>
 constexpr ElementwiseKernels<T> scalar_kernels{binary_scalar<T>, multiply_add_scalar<T>, unary_scalar<T>};
 
 template <class T>
-const ElementwiseKernels<T>& kernels() {
-#if defined(__x86_64__)
-    if (isa() == Isa::avx512) return elementwise_avx512<T>();
-    if (isa() == Isa::avx2) return elementwise_avx2<T>();
-#endif
-    return scalar_kernels<T>;
-}
-
-template <class T>
 void run(const char* name, Binary op, std::span<const T> a, std::span<const T> b, std::span<T> out, int threads) {
     check(a.size() == b.size() && a.size() == out.size(), name, ": expected equal sizes, got a=", a.size(),
           " b=", b.size(), " out=", out.size());
-    const ElementwiseKernels<T>& k = kernels<T>();
+    const ElementwiseKernels<T>& k = elementwise_kernels<T>();
     parallel_for(static_cast<int64_t>(a.size()), grain, threads, [&](int64_t begin, int64_t end) {
         k.binary(op, a.data() + begin, b.data() + begin, out.data() + begin, end - begin);
     });
@@ -83,7 +74,7 @@ void run(const char* name, Binary op, std::span<const T> a, std::span<const T> b
 template <class T>
 void run(const char* name, Unary op, std::span<const T> a, T operand, std::span<T> out, int threads) {
     check(a.size() == out.size(), name, ": expected equal sizes, got a=", a.size(), " out=", out.size());
-    const ElementwiseKernels<T>& k = kernels<T>();
+    const ElementwiseKernels<T>& k = elementwise_kernels<T>();
     parallel_for(static_cast<int64_t>(a.size()), grain, threads, [&](int64_t begin, int64_t end) {
         k.unary(op, a.data() + begin, operand, out.data() + begin, end - begin);
     });
@@ -97,6 +88,18 @@ void run_shift(const char* name, Unary op, std::span<const T> a, int bits, std::
 }
 
 }  // namespace
+
+template <class T>
+const ElementwiseKernels<T>& elementwise_kernels() {
+#if defined(__x86_64__)
+    if (isa() == Isa::avx512) return elementwise_avx512<T>();
+    if (isa() == Isa::avx2) return elementwise_avx2<T>();
+#endif
+    return scalar_kernels<T>;
+}
+
+template const ElementwiseKernels<uint32_t>& elementwise_kernels();
+template const ElementwiseKernels<uint64_t>& elementwise_kernels();
 
 template <class T>
 void add(std::span<const T> a, std::span<const T> b, std::span<T> out, int threads) {
@@ -117,7 +120,7 @@ template <class T>
 void multiply_add(std::span<const T> a, std::span<const T> b, std::span<const T> c, std::span<T> out, int threads) {
     check(a.size() == b.size() && a.size() == c.size() && a.size() == out.size(),
           "multiply_add: expected equal sizes, got a=", a.size(), " b=", b.size(), " c=", c.size(), " out=", out.size());
-    const ElementwiseKernels<T>& k = kernels<T>();
+    const ElementwiseKernels<T>& k = elementwise_kernels<T>();
     parallel_for(static_cast<int64_t>(a.size()), grain, threads, [&](int64_t begin, int64_t end) {
         k.multiply_add(a.data() + begin, b.data() + begin, c.data() + begin, out.data() + begin, end - begin);
     });

@@ -21,4 +21,8 @@ const ElementwiseKernels<T>& elementwise_avx2();
 template <class T>
 const ElementwiseKernels<T>& elementwise_avx512();
 
+// The table of the active ISA level.
+template <class T>
+const ElementwiseKernels<T>& elementwise_kernels();
+
 }  // namespace moiety::ring

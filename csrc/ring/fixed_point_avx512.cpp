@@ -1,5 +1,7 @@
 // GCC 12 takes the undefined pass-through operand inside its own intrinsics for a mistake of ours.
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 #include <immintrin.h>
 

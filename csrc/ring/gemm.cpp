@@ -8,6 +8,7 @@
 #include "core/cpu.hpp"
 #include "core/parallel.hpp"
 #include "ring/blocked.hpp"
+#include "ring/strassen.hpp"
 
 namespace moiety::ring {
 namespace {
@@ -26,6 +27,8 @@ void gemm_scalar(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t
     }
 }
 
+// Extent from which seven products of half the size and their additions take less time than eight products.
+constexpr int64_t worth_splitting = 384;
 constexpr int64_t few = 4;                         // rows or columns that do not pay for packing
 constexpr int64_t worthwhile = int64_t{1} << 18;  // products of a range: below, a thread costs more than it saves
 
@@ -87,6 +90,15 @@ void gemm(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, i
           " ldb=", ldb, " ldc=", ldc, " with m=", m, " n=", n, " k=", k);
     if (m == 0 || n == 0) return;
     const GemmKernels<T>* kernels = gemm_kernels<T>();
+    if (kernels != nullptr && !accumulate && std::min({m, n, k}) >= worth_splitting) {
+        // An odd last row, column or step of k is left over for the ordinary product.
+        const int64_t em = m / 2 * 2, en = n / 2 * 2, ek = k / 2 * 2;
+        strassen(a, lda, b, ldb, c, ldc, em, en, ek, threads);
+        if (ek < k) gemm_vector(*kernels, a + ek, lda, b + ek * ldb, ldb, c, ldc, em, en, k - ek, true, threads);
+        if (en < n) gemm_vector(*kernels, a, lda, b + en, ldb, c + en, ldc, em, n - en, k, false, threads);
+        if (em < m) gemm_vector(*kernels, a + em * lda, lda, b, ldb, c + em * ldc, ldc, m - em, n, k, false, threads);
+        return;
+    }
     if (kernels != nullptr && k > 0)
         return gemm_vector(*kernels, a, lda, b, ldb, c, ldc, m, n, k, accumulate, threads);
     parallel_for(m, 1 + worthwhile / (n * std::max<int64_t>(k, 1)), threads, [&](int64_t begin, int64_t end) {

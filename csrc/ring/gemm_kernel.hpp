@@ -6,36 +6,89 @@
 namespace moiety::ring {
 namespace {
 
+// Writes or adds a register tile to C.
+template <class T, int Rows, int Vectors>
+inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, int64_t ldc, int64_t n, bool accumulate) {
+    using V = Vector<T>;
+    const int64_t tail = n - (Vectors - 1) * V::lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+            T* target = c + i * ldc + v * V::lanes;
+            if (v + 1 < Vectors || tail == V::lanes)
+                V::store(target, accumulate ? V::add(V::load(target), sum[i][v]) : sum[i][v]);
+            else
+                V::store_partial(target, accumulate ? V::add(V::load_partial(target, tail), sum[i][v]) : sum[i][v], tail);
+        }
+}
+
 // The register tile: Rows x Vectors accumulators live in registers while p runs over the depth. Each step loads Vectors
-// vectors of B once and every entry of A once, so the multiplier and not the load ports sets the pace.
+// vectors of B and one column of A once, so the multiplier and not the load ports sets the pace. Every loop over an
+// array of registers is unrolled by command: otherwise the compiler keeps the array in memory.
 template <class T, int Rows, int Vectors, bool Packed>
-void tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int64_t ldc, int64_t n, bool accumulate) {
+void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int64_t ldc, int64_t n, bool accumulate) {
     using V = Vector<T>;
     typename V::Accumulator sum[Rows][Vectors];
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[i][v] = V::empty();
     for (int64_t p = 0; p < depth; ++p) {
         typename V::Factor factor[Vectors];
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) factor[v] = V::factor(V::load(b + v * V::lanes));
+#pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const auto entry = V::broadcast(Packed ? a[i] : a[i * a_stride]);
+#pragma GCC unroll 4
             for (int v = 0; v < Vectors; ++v) V::multiply_add(sum[i][v], entry, factor[v]);
         }
         a += Packed ? V::tile_rows : 1;
         b += V::tile_vectors * V::lanes;
     }
-    const int64_t tail = n - (Vectors - 1) * V::lanes;
+    typename V::Register total[Rows][Vectors];
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) total[i][v] = V::total(sum[i][v]);
+    put<T, Rows, Vectors>(total, c, ldc, n, accumulate);
+}
+
+// The same product by Winograd's inner product (IEEE Trans. Computers C-17, 1968), which holds in any commutative ring:
+//     sum_t a[2t]*b[2t] + a[2t+1]*b[2t+1] = sum_t (a[2t] + b[2t+1]) * (a[2t+1] + b[2t]) - sum_t a[2t]*a[2t+1] - sum_t b[2t]*b[2t+1].
+// It halves the multiplications and keeps the number of operations: additions run on every vector port, multiplications on
+// half of them or fewer. The corrections depend on one operand each; packing puts them, negated, behind the panel.
+template <class T, int Rows, int Vectors>
+void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t ldc, int64_t n, bool accumulate) {
+    using V = Vector<T>;
+    constexpr int64_t columns = V::tile_vectors * V::lanes;
+    const int64_t pairs = (depth + 1) / 2;
+    const T *a_correction = a + 2 * pairs * V::tile_rows, *b_correction = b + 2 * pairs * columns;
+    typename V::Register sum[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v)
+            sum[i][v] = V::add(V::broadcast(a_correction[i]), V::load(b_correction + v * V::lanes));
+    for (int64_t t = 0; t < pairs; ++t) {
+        typename V::Register even[Vectors], odd[Vectors];
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) {
-            T* target = c + i * ldc + v * V::lanes;
-            auto total = V::total(sum[i][v]);
-            if (v + 1 < Vectors || tail == V::lanes) {
-                V::store(target, accumulate ? V::add(V::load(target), total) : total);
-            } else {
-                if (accumulate) total = V::add(V::load_partial(target, tail), total);
-                V::store_partial(target, total, tail);
-            }
+            even[v] = V::load(b + v * V::lanes);
+            odd[v] = V::load(b + columns + v * V::lanes);
         }
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+            const auto first = V::broadcast(a[i]), second = V::broadcast(a[V::tile_rows + i]);
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v)
+                sum[i][v] = V::add(sum[i][v], V::multiply(V::add(first, odd[v]), V::add(second, even[v])));
+        }
+        a += 2 * V::tile_rows;
+        b += 2 * columns;
+    }
+    put<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
 }
 
 template <class T>
@@ -49,8 +102,11 @@ struct Tiles {
 
     template <int Vectors, int Rows>
     constexpr void fill() {
-        at[0][Vectors - 1][Rows - 1] = tile<T, Rows, Vectors, false>;
-        at[1][Vectors - 1][Rows - 1] = tile<T, Rows, Vectors, true>;
+        at[0][Vectors - 1][Rows - 1] = plain_tile<T, Rows, Vectors, false>;
+        if constexpr (V::paired)
+            at[1][Vectors - 1][Rows - 1] = paired_tile<T, Rows, Vectors>;
+        else
+            at[1][Vectors - 1][Rows - 1] = plain_tile<T, Rows, Vectors, true>;
         if constexpr (Rows > 1) fill<Vectors, Rows - 1>();
         if constexpr (Rows == 1 && Vectors > 1) fill<Vectors - 1, V::tile_rows>();
     }
@@ -70,14 +126,20 @@ void any_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int
 template <class T>
 void pack_a(const T* a, int64_t row_stride, const int64_t* offset, int64_t count, int64_t depth, T* out) {
     constexpr int rows = Vector<T>::tile_rows;
-    if (count < rows)
-        for (int64_t i = 0; i < rows * depth; ++i) out[i] = 0;
+    const int64_t packed = packed_depth(Vector<T>::paired, depth);
+    if (count < rows || packed != depth)
+        for (int64_t i = 0; i < rows * packed; ++i) out[i] = 0;
     for (int64_t p = 0; p < depth; ++p) {
         const T* column = a + (offset == nullptr ? p : offset[p]);
         if (count == rows)
             for (int i = 0; i < rows; ++i) out[p * rows + i] = column[i * row_stride];
         else
             for (int64_t i = 0; i < count; ++i) out[p * rows + i] = column[i * row_stride];
+    }
+    if constexpr (Vector<T>::paired) {
+        T* correction = out + (packed - 1) * rows;
+        for (int64_t p = 0; p < packed - 1; p += 2)
+            for (int i = 0; i < rows; ++i) correction[i] -= out[p * rows + i] * out[(p + 1) * rows + i];
     }
 }
 
@@ -88,20 +150,37 @@ void pack_b(const T* b, const int64_t* offset, int64_t depth, const Run* runs, i
     if (run_count == 1 && runs->length == columns) {
         for (int64_t p = 0; p < depth; ++p) {
             const T* source = b + offset[p] + runs->base;
+#pragma GCC unroll 4
             for (int v = 0; v < V::tile_vectors; ++v)
                 V::store(out + p * columns + v * V::lanes, V::load(source + v * V::lanes));
         }
-        return;
+    } else {
+        for (int64_t p = 0; p < depth; ++p)
+            // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
+            for (int64_t r = 0; r < run_count; ++r) {
+                const T* source = b + offset[p] + runs[r].base;
+                T* target = out + p * columns + runs[r].column;
+                int64_t j = 0;
+                for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
+                if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
+            }
     }
-    for (int64_t p = 0; p < depth; ++p)
-        // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
-        for (int64_t r = 0; r < run_count; ++r) {
-            const T* source = b + offset[p] + runs[r].base;
-            T* target = out + p * columns + runs[r].column;
-            int64_t j = 0;
-            for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
-            if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
-        }
+    if constexpr (V::paired) {
+        if (depth % 2 != 0)
+            for (int v = 0; v < V::tile_vectors; ++v) V::store(out + depth * columns + v * V::lanes, V::zero());
+        const int64_t pairs = (depth + 1) / 2;
+        typename V::Register correction[V::tile_vectors];
+#pragma GCC unroll 4
+        for (int v = 0; v < V::tile_vectors; ++v) correction[v] = V::zero();
+        for (int64_t t = 0; t < pairs; ++t)
+#pragma GCC unroll 4
+            for (int v = 0; v < V::tile_vectors; ++v) {
+                const T* at = out + 2 * t * columns + v * V::lanes;
+                correction[v] = V::subtract(correction[v], V::multiply(V::load(at), V::load(at + columns)));
+            }
+#pragma GCC unroll 4
+        for (int v = 0; v < V::tile_vectors; ++v) V::store(out + 2 * pairs * columns + v * V::lanes, correction[v]);
+    }
 }
 
 // Rows of C stay in the first-level cache, one stretch of columns at a time, while four rows of B stream past.
@@ -238,7 +317,8 @@ void weighted_rows(const T* weight, const T* const* source, int64_t taps, T* y, 
 }
 
 template <class T>
-constexpr GemmKernels<T> gemm_table{Vector<T>::tile_rows,
+constexpr GemmKernels<T> gemm_table{Vector<T>::paired,
+                                    Vector<T>::tile_rows,
                                     Vector<T>::tile_vectors * Vector<T>::lanes,
                                     pack_a<T>,
                                     pack_b<T>,

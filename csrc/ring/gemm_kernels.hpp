@@ -10,10 +10,14 @@ struct Run {
     int64_t column, length, base;
 };
 
+// Steps p that a packed panel of either operand holds: for paired tiles an even number and one of corrections.
+inline constexpr int64_t packed_depth(bool paired, int64_t depth) { return paired ? (depth + 1) / 2 * 2 + 1 : depth; }
+
 template <class T>
 struct GemmKernels {
+    bool paired;  // packed operands are multiplied by Winograd's inner product
     // A tile is at most `rows` x `columns` of C. Packed A holds panels of `rows` rows, packed B panels of `columns`
-    // columns, both with the depth p outermost inside a panel.
+    // columns, both with the depth p outermost inside a panel, packed_depth() steps of it.
     int64_t rows, columns;
 
     // One panel of A: out[p*rows + i] = a[i*row_stride + (offset ? offset[p] : p)], zero for the rows past `count`.

@@ -75,8 +75,9 @@ void PoolShape::validate() const {
         check(within(in[d], 1) && within(kernel[d], 1) && within(stride[d], 1) && within(padding[d], 0),
               "pool_sum: expected positive input, kernel and stride and padding >= 0, got ", describe());
         check(2 * padding[d] <= kernel[d], "pool_sum: expected padding of at most half the kernel, got ", describe());
-        check(out()[d] >= 1, "pool_sum: the output would be empty: ", describe());
     }
+    const Extents o = out();
+    check(o[0] >= 1 && o[1] >= 1 && o[2] >= 1, "pool_sum: the output would be empty: ", describe());
 }
 
 std::string PoolShape::describe() const {

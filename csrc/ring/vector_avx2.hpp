@@ -118,6 +118,7 @@ struct Vector {
     }
 
     // Rows and vectors of the register tile of a matrix product: as many accumulators as 16 registers leave room for.
+    static constexpr bool paired = false;
     static constexpr int tile_rows = wide ? 5 : 6;
     static constexpr int tile_vectors = wide ? 1 : 2;
 };

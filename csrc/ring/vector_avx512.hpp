@@ -2,6 +2,12 @@
 // function compiled for this instruction set can replace one of the same name elsewhere at link time.
 #pragma once
 
+// GCC 12 takes the undefined pass-through operand inside its own intrinsics for a mistake of ours.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 #include <immintrin.h>
 
 #include <cstdint>
@@ -84,10 +90,12 @@ struct Vector {
     static void multiply_add(Accumulator& sum, Register a, Factor b) { sum = add(sum, multiply(a, b)); }
     static Register total(Accumulator sum) { return sum; }
 
-    // Rows and vectors of the register tile of a matrix product: 24 of 32 registers accumulate, which hides the latency
-    // of the multiplier and keeps the loads (3 vectors and 8 broadcasts for 24 products) off the critical path.
+    // Rows and vectors of the register tile of a matrix product: 16 of 32 registers accumulate and the others hold the
+    // two steps of B and the sums on their way, so that nothing spills. A tile is multiplied by Winograd's inner product
+    // since the 64-bit multiplication occupies few ports (Zen 4) or several operations (Intel), additions neither.
+    static constexpr bool paired = true;
     static constexpr int tile_rows = 8;
-    static constexpr int tile_vectors = 3;
+    static constexpr int tile_vectors = 2;
 };
 
 }  // namespace

@@ -2,7 +2,8 @@
 // CMakeLists.txt): the n-th byte asked for since the last seeding is byte n of a fixed AES counter stream, so
 // a single-threaded protocol step repeats its transcript bit by bit. No production target can reach this
 // file.
-#include <cstdint>
+#include "deterministic_secrets.hpp"
+
 #include <mutex>
 #include <span>
 

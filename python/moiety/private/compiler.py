@@ -1,0 +1,182 @@
+"""`compile`: from a PyTorch module to a two-party program with a range certificate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from moiety.private.evaluate import Evaluator
+from moiety.private.export import UnsupportedOperator, export
+from moiety.private.graph import Graph, Node
+from moiety.private.lower import Lowering
+from moiety.private.passes import simplify
+from moiety.private.program import Certificate, Program
+from moiety.private.ranges import RangeError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["RangeError", "UnsupportedOperator", "calibrate", "compile"]
+
+INPUT = "input"
+# A measured maximum of the input is doubled, not more: the client refuses what exceeds the bound.
+INPUT_MARGIN = 2.0
+# Added to every calibrated bound, in units of 2^-fraction_bits: rounding errors of tensors that are almost always zero.
+FLOOR_UNITS = 256
+
+
+def first_tensor(batch: Any) -> torch.Tensor:
+    """The images of a batch that may be a tensor, or a tuple or list that starts with one."""
+    import torch
+
+    while isinstance(batch, (tuple, list)) and len(batch):
+        batch = batch[0]
+    if not isinstance(batch, torch.Tensor):
+        raise TypeError(f"expected a tensor or a tuple that starts with one, found {type(batch).__name__}")
+    return batch
+
+
+def batches(data: Any) -> Iterable[Any]:
+    import torch
+
+    return [data] if isinstance(data, torch.Tensor) else data
+
+
+def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
+    """Largest magnitude of every node over the data, and the number of samples."""
+    import torch
+
+    largest: dict[Node, float] = {}
+    evaluate = Evaluator(graph)
+    samples = 0
+
+    def observe(node: Node, value: torch.Tensor) -> None:
+        if value.is_floating_point():
+            largest[node] = max(largest.get(node, 0.0), float(value.abs().max()))
+
+    for batch in batches(data):
+        x = first_tensor(batch)
+        if tuple(x.shape[1:]) != graph.input.shape:
+            raise ValueError(f"expected calibration data of shape (N, {graph.input.shape}), found {tuple(x.shape)}")
+        evaluate(x, observe)
+        samples += x.shape[0]
+    if samples == 0:
+        raise ValueError("the calibration data are empty: pass at least one batch, or calibration=None")
+    bad = [node for node, value in largest.items() if not math.isfinite(value)]
+    if bad:
+        raise RangeError(
+            f"calibration gave values that are not finite at {bad[0].source or 'the input'} ({bad[0].kind}): "
+            "check the calibration data and the weights"
+        )
+    return largest, samples
+
+
+def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
+    """Largest magnitude of the nodes that are outputs of the named modules."""
+    found: dict[Node, float] = {}
+    for path, value in bounds.items():
+        if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+            raise RangeError(f"calibration bound of {path!r}: expected a finite magnitude, found {value!r}")
+    for node in graph.nodes():
+        known = [float(bounds[path]) for path in node.paths if path in bounds]
+        if known:
+            found[node] = min(known)
+    return found
+
+
+def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None) -> dict[str, float]:
+    """Largest magnitude of every module's output (and of "input") over the data: JSON to pass to `compile` later.
+
+    data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch serves as example if
+    `example_inputs` is not given; then `data` must allow a second iteration.
+    """
+    if example_inputs is None:
+        example_inputs = next(iter(batches(data)))
+    graph = export(model, first_tensor(example_inputs))
+    largest, _ = measure(graph, data)
+    bounds = {INPUT: largest[graph.input]}
+    for node, value in largest.items():
+        for path in node.paths:
+            bounds[path] = max(bounds.get(path, 0.0), value)
+    return bounds
+
+
+def choose_input_bound(
+    given: float | None, measured: float | None, named: Mapping[str, Any] | None, example: torch.Tensor
+) -> float:
+    """The caller's bound, else twice the largest magnitude of the calibration data or of the example."""
+    if given is not None:
+        if not (math.isfinite(given) and given > 0):
+            raise RangeError(f"expected a positive input_bound, found {given}")
+        return float(given)
+    if measured is None and named is not None and INPUT in named:
+        measured = float(named[INPUT])
+    if measured is None:
+        measured = float(example.abs().max())
+    if not (math.isfinite(measured) and measured > 0):
+        raise RangeError(
+            f"no bound for the input: the largest magnitude found is {measured}: pass input_bound=, the largest "
+            "magnitude that an input may have"
+        )
+    return INPUT_MARGIN * measured
+
+
+def compile(
+    model: torch.nn.Module,
+    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    calibration: Mapping[str, float] | torch.Tensor | Iterable[Any] | None = None,
+    ring: int = 64,
+    fraction_bits: int = 16,
+    output: str = "logits",
+    check_range: bool = False,
+    *,
+    input_bound: float | None = None,
+    margin_bits: int = 2,
+    metadata: Mapping[str, Any] | None = None,
+) -> Program:
+    """Compiles a module in evaluation mode to a two-party program.
+
+    example_inputs: a float tensor (N, ...) or a tuple that holds one; only its shape matters if the input's bound is known otherwise.
+    calibration: a tensor, a loader (iterable of batches), or what `calibrate` or a training script measured: {module path: largest magnitude of its
+    output}, the key "input" for the network's input. Without it every bound is proved by interval arithmetic, which suits shallow networks only.
+    output: "logits" or "class" (the client gets the index of the largest only).
+    check_range: the parties will check that the calibrated bounds hold for each input.
+    input_bound: largest magnitude of an input, which the client enforces; by default twice what calibration (or the example) shows.
+    margin_bits: a calibrated bound is 2^margin_bits times the measured maximum; at least 2.
+    metadata: public JSON to carry along (class names, preprocessing).
+
+    Raises `UnsupportedOperator` (operator, module path, source line), `RangeError` (which tensor, which bound, what to do), and ValueError for a
+    model in training mode or one that `torch.export` cannot trace.
+    """
+    if ring not in (32, 64):
+        raise ValueError(f"expected ring 32 or 64, found {ring}")
+    if not 1 <= fraction_bits <= ring // 2 - 2:
+        raise ValueError(f"expected 1 to {ring // 2 - 2} fraction bits in a ring of {ring} bits, found {fraction_bits}")
+    if output not in ("logits", "class"):
+        raise ValueError(f"expected output 'logits' or 'class', found {output!r}")
+    if margin_bits < 2:
+        raise ValueError(f"expected a margin of at least 2 bits, found {margin_bits}")
+    example = first_tensor(example_inputs)
+    if not example.is_floating_point():
+        raise TypeError(f"expected a floating-point example input, found {example.dtype}")
+    graph = export(model, example)
+    simplify(graph)
+    if output == "class" and graph.output.kind != "argmax":
+        last = graph.output
+        graph.output = Node("argmax", [last], last.shape[1:], {"axis": 0}, last.source, last.where)
+    kind = "class" if graph.output.kind == "argmax" else "logits"
+
+    named = calibration if isinstance(calibration, Mapping) else None
+    measured: dict[Node, float] = {}
+    samples = 0
+    if named is not None:
+        measured = by_module(graph, named)
+    elif calibration is not None:
+        measured, samples = measure(graph, calibration)
+    bound = choose_input_bound(input_bound, measured.pop(graph.input, None), named, example)
+    floor = FLOOR_UNITS * 2.0**-fraction_bits
+    limits = {node: 2.0**margin_bits * value + floor for node, value in measured.items()}
+    lowering = Lowering(graph, ring, fraction_bits, bound, limits, check_range)
+    certificate = Certificate(bound, margin_bits, samples, check_range)
+    return lowering.run().finish(certificate, kind, metadata or {})

@@ -1,0 +1,148 @@
+"""Collects the operations of a program with their intervals, then numbers what is used and encodes the server's arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from moiety.private.graph import Floats, Node
+from moiety.private.program import Array, Certificate, Op, Program, Tensor
+from moiety.private.ranges import Interval, RangeError, bits_for
+
+__all__ = ["Emitter", "quantise"]
+
+# Kinds whose output has the least bits of their inputs.
+LOCAL = ("add", "subtract", "concat", "reshape", "permute", "slice", "upsample", "pad")
+
+
+def quantise(values: Floats, fraction: int) -> Floats:
+    """The nearest multiples of 2^-fraction."""
+    return np.asarray(np.rint(values * 2.0**fraction) / 2.0**fraction)
+
+
+def encode(values: Floats, fraction: int, ring: int) -> Array:
+    """Multiples of 2^-fraction as ring elements, uint32 or uint64."""
+    integers = np.rint(values * 2.0**fraction).astype(np.int64)
+    return np.ascontiguousarray(integers.view(np.uint64).astype(np.uint32 if ring == 32 else np.uint64))
+
+
+class Emitter:
+    """The program under construction. Tensors are referred to by their provisional number."""
+
+    def __init__(self, ring: int, fraction_bits: int) -> None:
+        self.ring = ring
+        self.fraction_bits = fraction_bits
+        self.tensors: list[Tensor] = []
+        self.intervals: list[Interval] = []
+        self.ops: list[Op] = []
+        self.values: dict[str, tuple[Floats, int]] = {}  # array name -> real values, fraction bits
+
+    def emit(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        shape: Sequence[int],
+        fraction: int,
+        bits: int,
+        interval: Interval,
+        node: Node,
+        attrs: Mapping[str, Any] | None = None,
+        opened: bool = False,
+    ) -> int:
+        """Adds an operation and returns its output's number. Raises `RangeError` if its values do not fit their bits."""
+        if bits_for(interval.bound, fraction) > bits:
+            self.refuse(interval, fraction, bits, node, kind)
+        number = len(self.tensors)
+        self.tensors.append(
+            Tensor(tuple(shape), fraction, bits, interval.bound, interval.how, node.source, opened=opened)
+        )
+        self.intervals.append(interval)
+        self.ops.append(Op(kind, tuple(inputs), number, dict(attrs or {}), node.source))
+        return number
+
+    def refuse(self, interval: Interval, fraction: int, bits: int, node: Node, kind: str) -> NoReturn:
+        """Raises the `RangeError` for a tensor that does not fit."""
+        how = "measured maxima and their margin" if interval.how == "calibrated" else "interval arithmetic"
+        limit = 2.0 ** (bits - 1 - fraction) if bits - 1 - fraction > -1000 else 0.0
+        raise RangeError(
+            f"no range certificate for the output of {node.source or 'the network'} ({node.kind} as {kind}"
+            f"{f' at {node.where}' if node.where else ''}): by {how} its magnitude may reach {interval.bound:.6g}, "
+            f"but {bits} bits at scale 2^{fraction} hold less than {limit:.6g}: "
+            + (
+                "use fewer fraction bits, a larger ring or a network with smaller activations"
+                if interval.how == "calibrated"
+                else "pass calibration data (calibration=...), use fewer fraction bits or a larger ring"
+            )
+        )
+
+    def array(self, name: str, values: Floats, fraction: int, node: Node) -> Floats:
+        """Registers a server-held array under a provisional name and returns its quantised values."""
+        largest = float(np.abs(values).max(initial=0.0))
+        if bits_for(largest, fraction) > self.ring:
+            raise RangeError(
+                f"no range certificate for {node.source or 'the network'}: a parameter of magnitude {largest:.6g} does "
+                f"not fit {self.ring} bits at scale 2^{fraction}: use fewer fraction bits or a larger ring"
+            )
+        self.values[name] = (values, fraction)
+        return quantise(values, fraction)
+
+    def finish(self, certificate: Certificate, output_kind: str, metadata: Mapping[str, Any]) -> Program:
+        """The program of all operations that the last one needs."""
+        used = {self.ops[-1].output, self.ops[0].output}
+        for op in reversed(self.ops):
+            if op.output in used:
+                used.update(op.inputs)
+        ops = [op for op in self.ops if op.output in used]
+        tensors = self.narrow(ops)
+        numbers = {op.output: i for i, op in enumerate(ops)}
+        arrays: dict[str, Array] = {}
+        final: list[Op] = []
+        layer = 0
+        for op in ops:
+            attrs = dict(op.attrs)
+            for key in ("weight", "bias", "c2", "c1", "c0", "value"):
+                if isinstance(attrs.get(key), str):
+                    values, fraction = self.values[attrs[key]]
+                    attrs[key] = f"{op.kind}{numbers[op.output]}.{key}"
+                    arrays[attrs[key]] = encode(values, fraction, self.ring)
+            if op.kind == "linear":
+                attrs["layer"] = layer
+                layer += 1
+            final.append(Op(op.kind, tuple(numbers[i] for i in op.inputs), numbers[op.output], attrs, op.source))
+        program = Program(
+            ring=self.ring,
+            fraction_bits=self.fraction_bits,
+            tensors=tuple(tensors[op.output] for op in ops),
+            ops=tuple(final),
+            arrays=arrays,
+            certificate=certificate,
+            output_kind=output_kind,
+            metadata=dict(metadata),
+        )
+        program.validate()
+        return program
+
+    def narrow(self, ops: Sequence[Op]) -> dict[int, Tensor]:
+        """Tensors by provisional number, with no more bits than their readers use (local truncations and what follows)."""
+        need: dict[int, int] = {}
+        tensors = {op.output: self.tensors[op.output] for op in ops}
+        for op in reversed(ops):
+            out = need.get(op.output, tensors[op.output].bits)
+            for i in op.inputs:
+                if op.kind in LOCAL or op.kind in ("add_constant", "sumpool", "scale"):
+                    wanted = out
+                else:
+                    wanted = int(op.attrs.get("bits", tensors[i].bits))
+                need[i] = max(need.get(i, 0), wanted)
+        for op in ops:
+            t = tensors[op.output]
+            if op.kind == "truncate" and t.bits < self.ring:
+                tensors[op.output] = dataclasses.replace(t, bits=need[op.output])
+            elif op.kind in LOCAL:
+                tensors[op.output] = dataclasses.replace(t, bits=min(tensors[i].bits for i in op.inputs))
+            elif op.kind in ("add_constant", "sumpool", "scale"):
+                tensors[op.output] = dataclasses.replace(t, bits=tensors[op.inputs[0]].bits)
+        return tensors

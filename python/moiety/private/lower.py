@@ -1,0 +1,309 @@
+"""From the simplified float graph to operations on shared integers.
+
+Every float value may be needed in up to four forms, each made once, on demand:
+
+    raw     full ring, at whatever scale it arises (after a linear layer: input's plus weight's fraction bits)
+    full    full ring at scale f: what x^2, products and openings take; an exact truncation of raw, or an extension of few bits
+    opened  what linear layers take; concatenations, reshapes and permutations of opened values are opened
+    low     few bits at scale f: what comparisons take; a free local truncation of raw, or what an activation left
+
+A first sweep against the data flow (`demands`) finds out which forms will exist anyway, so that the second can choose the cheaper way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from moiety.private import ranges
+from moiety.private.emit import Emitter
+from moiety.private.graph import Graph, Node, per_channel
+from moiety.private.ranges import Interval, bits_for
+
+__all__ = ["Lowering"]
+
+SAME_SIZE = ("concat", "reshape", "permute")
+ENLARGING = ("upsample", "pad")
+PAIR = ("add", "subtract")
+NARROW = ("relu", "hardtanh", "maxpool")
+WIDE = ("input", "linear", "x2", "square", "multiply")
+# Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
+LOOSE_BITS = 8
+
+
+def is_map(node: Node) -> bool:
+    """An affine with a factor: a server-held depthwise linear layer. Without one it adds a constant; with a divisor it is public."""
+    return node.kind == "affine" and node.attrs.get("a") is not None
+
+
+def is_division(node: Node) -> bool:
+    return node.kind == "affine" and "divisor" in node.attrs
+
+
+def is_constant_add(node: Node) -> bool:
+    return node.kind == "affine" and not is_map(node) and not is_division(node)
+
+
+class Lowering:
+    """One graph's lowering. `limits`: measured magnitude times margin by node, where calibration exists."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        ring: int,
+        fraction_bits: int,
+        input_bound: float,
+        limits: Mapping[Node, float],
+        check_range: bool,
+    ) -> None:
+        self.graph = graph
+        self.out = Emitter(ring, fraction_bits)
+        self.ring, self.f = ring, fraction_bits
+        self.limits, self.check_range = limits, check_range
+        self.input_bound = input_bound
+        self.users = graph.consumers()
+        self.wants = self.demands()
+        self.native: dict[Node, int] = {}
+        self.forms: dict[tuple[str, Node], int] = {}
+
+    # ---- which forms will exist -------------------------------------------------------------------------------------
+
+    def demands(self) -> dict[Node, set[str]]:
+        """node -> the forms in which it will be asked for."""
+        nodes = self.graph.nodes()
+        wants: dict[Node, set[str]] = {node: set() for node in nodes}
+        wants[self.graph.output].add("raw")
+        for node in reversed(nodes):
+            mine = wants[node]
+            if node.kind == "linear" or is_map(node):
+                passed = {"opened"}
+            elif node.kind in ("x2", "square", "multiply"):
+                passed = {"full"}
+            elif node.kind in NARROW or node.kind == "argmax":
+                passed = {"low"}
+            elif node.kind in SAME_SIZE:
+                passed = mine
+            elif node.kind in ENLARGING:
+                passed = {"full" if want == "opened" else want for want in mine}
+            elif node.kind == "sumpool" or is_division(node):
+                passed = {"raw"}
+            else:  # add, subtract, slice, constants
+                passed = {"low" if want == "low" else "raw" for want in mine}
+            for x in node.inputs:
+                wants[x] |= passed
+        return wants
+
+    def has_full(self, node: Node) -> bool:
+        """Will the full form exist whatever else is done?"""
+        forms = {"opened", "full", "raw"} if node.kind in NARROW else {"opened", "full"}
+        return bool(self.wants[node] & forms) or node.kind == "input"
+
+    def raw_is_free(self, node: Node) -> bool:
+        """Is the raw form there without a message?"""
+        if node.kind in NARROW:
+            return self.has_full(node)
+        if node.kind in WIDE or is_map(node):
+            return True
+        return all(self.raw_is_free(x) for x in node.inputs)
+
+    def loose(self, node: Node) -> bool:
+        """May the full form keep a few fraction bits more, because only linear layers read it?"""
+        if self.ring < 64 or node is self.graph.output:
+            return False
+        return all(
+            user.kind == "linear" or is_map(user) or (user.kind in ("reshape", "permute") and self.loose(user))
+            for user in self.users[node]
+        )
+
+    # ---- intervals --------------------------------------------------------------------------------------------------
+
+    def interval(self, number: int) -> Interval:
+        return self.out.intervals[number]
+
+    def tighten(self, node: Node, interval: Interval) -> Interval:
+        """With the measured bound where that saves bits; with checks only truncations are tightened, see `truncate`."""
+        limit = self.limits.get(node)
+        if limit is None or self.check_range or bits_for(limit, self.f) >= bits_for(interval.bound, self.f):
+            return interval
+        return interval.clip(limit)
+
+    def local(self, kind: str, node: Node, inputs: list[int], **attrs: Any) -> int:
+        """An operation without messages on one form of the node's inputs."""
+        ins = [self.out.tensors[i] for i in inputs]
+        parts = [self.interval(i) for i in inputs]
+        shapes = [t.shape for t in ins]
+        how = {**attrs, "shape": node.shape} if kind == "reshape" else attrs
+        interval = self.tighten(node, ranges.local_interval(kind, how, parts, shapes))
+        bits = min(t.bits for t in ins)
+        return self.out.emit(
+            kind, inputs, node.shape, ins[0].fraction, bits, interval, node, attrs, ins[0].opened
+        )
+
+    def align(self, node: Node, numbers: list[int]) -> list[int]:
+        """The same tensors at their largest common scale."""
+        top = max(self.out.tensors[i].fraction for i in numbers)
+        return [self.shift_left(node, i, top - self.out.tensors[i].fraction) for i in numbers]
+
+    def shift_left(self, node: Node, number: int, shift: int) -> int:
+        if shift == 0:
+            return number
+        t = self.out.tensors[number]
+        bits = min(self.ring, t.bits + shift)
+        return self.out.emit(
+            "shift_left", [number], t.shape, t.fraction + shift, bits, self.interval(number), node, {"shift": shift}
+        )
+
+    def structural(self, node: Node, inputs: list[int]) -> int:
+        """The node's own local operation on these forms of its inputs."""
+        if is_constant_add(node):
+            x = self.out.tensors[inputs[0]]
+            b = node.attrs["b"]
+            values = b.reshape(-1) if per_channel(b) else np.broadcast_to(b, node.shape)
+            if values.ndim == 1:
+                values = np.broadcast_to(values, node.shape[:1])
+            name = f"{len(self.out.tensors)}.value"
+            exact = self.out.array(name, values.copy(), x.fraction, node)
+            spread = exact.reshape(-1, *[1] * (len(node.shape) - 1)) if exact.ndim == 1 else exact
+            base = self.interval(inputs[0])
+            interval = self.tighten(node, ranges.make(base.lo + spread, base.hi + spread, ranges.joint(base)))
+            return self.out.emit("add_constant", inputs, node.shape, x.fraction, x.bits, interval, node, {"value": name})
+        return self.local(node.kind, node, self.align(node, inputs), **node.attrs)
+
+    # ---- forms ------------------------------------------------------------------------------------------------------
+
+    def get(self, form: str, node: Node) -> int:
+        """The node in one form, made on first demand."""
+        key = (form, node)
+        if key not in self.forms:
+            make = {"raw": self.make_raw, "full": self.make_full, "opened": self.make_opened}[form]
+            self.forms[key] = make(node)
+        return self.forms[key]
+
+    def make_raw(self, node: Node) -> int:
+        if node in self.native:
+            return self.get("full", node) if node.kind in NARROW else self.native[node]
+        if is_division(node):
+            return self.division(node)
+        if node.kind in PAIR:
+            return self.structural(node, [self.get("raw", x) for x in node.inputs])
+        whole = all(self.has_full(x) for x in node.inputs)
+        return self.structural(node, [self.get("full" if whole else "raw", x) for x in node.inputs])
+
+    def make_full(self, node: Node) -> int:
+        if node.kind in NARROW:
+            return self.extend(node)
+        if node not in self.native and (
+            node.kind in SAME_SIZE + ENLARGING
+            or (not is_division(node) and all(self.has_full(x) for x in node.inputs))
+        ):
+            number = self.structural(node, [self.get("full", x) for x in node.inputs])
+        else:
+            number = self.get("raw", node)
+        extra = self.out.tensors[number].fraction - self.f
+        if extra <= 0 or (extra <= LOOSE_BITS and self.loose(node)):
+            return number
+        return self.truncate(node, number, exact=True)
+
+    def make_opened(self, node: Node) -> int:
+        whole = "opened" in self.wants[node.inputs[0]] if node.inputs else False
+        if node not in self.native and (
+            node.kind in SAME_SIZE
+            or (node.kind == "slice" and whole)
+            or (node.kind in PAIR and all("opened" in self.wants[x] for x in node.inputs))
+        ):
+            parts = [self.get("opened", x) for x in node.inputs]
+            if len({self.out.tensors[i].fraction for i in parts}) == 1:
+                return self.local(node.kind, node, parts, **node.attrs)
+        number = self.get("full", node)
+        t = self.out.tensors[number]
+        return self.out.emit(
+            "open", [number], t.shape, t.fraction, self.ring, self.interval(number), node, opened=True
+        )
+
+    def low(self, node: Node, at_least: int = 0) -> int:
+        """The node at scale f with at least so many valid bits."""
+        key = (f"low{at_least}", node)
+        if key not in self.forms:
+            self.forms[key] = self.make_low(node, at_least)
+        return self.forms[key]
+
+    def make_low(self, node: Node, at_least: int) -> int:
+        if node.kind in NARROW:
+            number = self.native[node]
+            return number if self.out.tensors[number].bits >= at_least else self.get("full", node)
+        local = not (node in self.native or node.kind == "sumpool" or is_division(node))
+        if local and not (node.kind in PAIR and (self.raw_is_free(node) or self.check_range)):
+            return self.structural(node, [self.low(x, at_least) for x in node.inputs])
+        number = self.get("raw", node)
+        return number if self.out.tensors[number].fraction <= self.f else self.truncate(node, number, exact=False)
+
+    def truncate(self, node: Node, number: int, exact: bool) -> int:
+        """To scale f, by an exchange in the full ring or without a message to fewer bits."""
+        t = self.out.tensors[number]
+        shift = t.fraction - self.f
+        before = self.interval(number)
+        # Off by less than one unit: the floor of both shares, or one more.
+        interval = self.tighten(node, before.widen(2.0**-self.f))
+        attrs: dict[str, Any] = {"shift": shift}
+        limit = self.limits.get(node)
+        if self.check_range and limit is not None:
+            bits = bits_for(limit + 2.0**-self.f, self.f)
+            if bits < bits_for(interval.bound, self.f):
+                attrs["check_bits"] = bits
+                interval = interval.clip((2.0 ** (bits - 1) - 1) / 2.0**self.f)
+        if exact and bits_for(before.bound, t.fraction) > self.ring - 1:
+            self.out.refuse(before, t.fraction, self.ring - 1, node, "truncate")
+        bits = self.ring if exact else self.ring - shift
+        return self.out.emit("truncate", [number], t.shape, self.f, bits, interval, node, attrs)
+
+    def extend(self, node: Node) -> int:
+        """From the few bits that an activation left to the full ring."""
+        number = self.native[node]
+        t, interval = self.out.tensors[number], self.interval(number)
+        signed = node.kind == "maxpool" or (node.kind == "hardtanh" and node.attrs["low"] < 0)
+        if node.kind == "maxpool":
+            signed = not interval.non_negative
+        attrs = {"bits": t.bits, "signed": signed}
+        return self.out.emit("extend", [number], t.shape, t.fraction, self.ring, interval, node, attrs)
+
+    def division(self, node: Node) -> int:
+        """x / divisor: a power of two only moves the scale; the rest is one public integer factor."""
+        divisor = node.attrs["divisor"]
+        shift = (divisor & -divisor).bit_length() - 1
+        odd = divisor >> shift
+        (x,) = node.inputs
+        start = "full" if self.has_full(x) else "raw"
+        # The factor has f + log2(odd) bits where they fit, at least log2(odd) + 6.
+        precisions = [0] if odd == 1 else [math.ceil(math.log2(odd)) + n for n in (self.f, self.f - 4, 8, 6)]
+        for form in dict.fromkeys((start, "full")):
+            number = self.get(form, x)
+            t = self.out.tensors[number]
+            for precision in precisions:
+                factor = round(2**precision / odd)
+                interval = self.interval(number).scaled(factor * 2.0 ** -(precision + shift))
+                interval = self.tighten(node, interval)
+                fraction = t.fraction + precision + shift
+                if bits_for(interval.bound, fraction) < self.ring:
+                    attrs = {"factor": factor, "fraction": precision + shift}
+                    return self.out.emit("scale", [number], t.shape, fraction, self.ring, interval, node, attrs)
+        self.out.refuse(interval, fraction, self.ring - 1, node, "scale")
+
+    # ---- the nodes that compute -------------------------------------------------------------------------------------
+
+    def run(self) -> Emitter:
+        """Emits the whole program and returns its emitter."""
+        from moiety.private.lower_layers import LAYERS
+
+        for node in self.graph.nodes():
+            layer = LAYERS.get("map" if is_map(node) else node.kind)
+            if layer is not None:
+                self.native[node] = layer(self, node)
+        last = self.graph.output
+        narrow = last.kind in NARROW or last.kind == "argmax"
+        number = self.native[last] if narrow else self.get("raw", last)
+        t = self.out.tensors[number]
+        self.out.emit("output", [number], t.shape, t.fraction, t.bits, self.interval(number), last)
+        return self.out

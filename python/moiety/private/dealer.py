@@ -28,7 +28,7 @@ from moiety import ProtocolError
 from moiety._core import mpc
 
 from .epochs import DealerEpochs, require_id
-from .link import Link, PeerError
+from .link import Buffer, Link, PeerError
 from .plan import Plan
 from .service import Service
 from .session import PROTOCOL, agree, fields, material_sizes
@@ -51,28 +51,28 @@ class _Queue:
     """Material on its way to one party, bounded in bytes (one piece may exceed the bound by itself)."""
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes | None] = deque()
+        self._pieces: deque[Buffer | None] = deque()
         self._bytes = 0
         self._error: str | None = None
         self._changed = threading.Condition()
 
-    def put(self, piece: bytes | None) -> None:
+    def put(self, piece: Buffer | None) -> None:
         """Add a piece; None ends the stream."""
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or not self._pieces or self._bytes < _QUEUE_BYTES)
             if self._error is not None:
                 raise _Stopped(self._error)
             self._pieces.append(piece)
-            self._bytes += len(piece or b"")
+            self._bytes += 0 if piece is None else len(piece)
             self._changed.notify_all()
 
-    def get(self) -> bytes | None:
+    def get(self) -> Buffer | None:
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or bool(self._pieces))
             if self._error is not None:
                 raise ProtocolError(self._error)
             piece = self._pieces.popleft()
-            self._bytes -= len(piece or b"")
+            self._bytes -= 0 if piece is None else len(piece)
             self._changed.notify_all()
             return piece
 
@@ -194,9 +194,9 @@ class Dealer:
         agree("a party", expected, hello)
         link.peer = f"the {role}"
         require_role(link, str(role))
-        program, epoch, text, ring = fields(hello, link.peer, program=str, epoch=str, plan=str, ring=int)
+        program, epoch, document, ring = fields(hello, link.peer, program=str, epoch=str, plan=dict, ring=int)
         require_id(epoch, "weight epoch")
-        plan = Plan.from_json(text)
+        plan = Plan.from_json(document)
         agree(link.peer, {"ring": plan.ring}, {"ring": ring})
         answer: dict[str, Any] = {"protocol": PROTOCOL, "role": "dealer", "plan": plan.hash}
         if role == "server":
@@ -285,7 +285,7 @@ class Dealer:
                 for role, piece in zip(_ROLES, dealer.deal(index), strict=True):
                     if len(piece) != sizes[role][index]:
                         raise RuntimeError(f"request {index} has {len(piece)} bytes: expected {sizes[role][index]}")
-                    if piece:
+                    if len(piece):
                         session.queues[role].put(piece)
             for role in _ROLES:
                 session.queues[role].put(None)

@@ -173,7 +173,7 @@ def receive_masks(
         view = memoryview(mask).cast("B")
         for start in range(0, len(view), _CHUNK):
             end = min(start + _CHUNK, len(view))
-            view[start:end] = link.receive_material(end - start)
+            view[start:end] = memoryview(link.receive_material(end - start))
             digest.update(view[start:end])
     told = link.receive("masks sent").get("sha256")
     if told != digest.hexdigest():

@@ -15,10 +15,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from moiety import ProtocolError
 from moiety._core.mpc import Channel
 
-__all__ = ["CONTROL", "ERROR", "MATERIAL", "STEP", "Link", "PeerError", "printable"]
+__all__ = ["CONTROL", "ERROR", "MATERIAL", "STEP", "Buffer", "Link", "PeerError", "printable"]
+
+Buffer = bytes | memoryview | NDArray[np.uint8]
 
 STEP, CONTROL, MATERIAL, ERROR = 1, 2, 3, 4
 _NAMES = {STEP: "protocol step", CONTROL: "control", MATERIAL: "material", ERROR: "error"}
@@ -74,14 +79,14 @@ class Link:
         with self._named():
             self.channel.send(CONTROL, payload)
 
-    def send_material(self, payload: bytes) -> None:
+    def send_material(self, payload: Buffer) -> None:
         self._turn(True)
         with self._named():
             self.channel.send(MATERIAL, payload)
 
     def receive(self, *kinds: str) -> dict[str, Any]:
         """The next control frame, which must be one of `kinds`."""
-        payload = self._receive(CONTROL, " or ".join(f'"{kind}"' for kind in kinds))
+        payload = bytes(self._receive(CONTROL, _CONTROL_LIMIT, " or ".join(f'"{kind}"' for kind in kinds)))
         try:
             message = json.loads(payload)
         except (ValueError, RecursionError):
@@ -93,20 +98,18 @@ class Link:
             )
         return message
 
-    def receive_material(self, size: int) -> bytes:
-        payload = self._receive(MATERIAL, f"{size} bytes of material")
+    def receive_material(self, size: int) -> Buffer:
+        payload = self._receive(MATERIAL, max(size, _CONTROL_LIMIT), f"{size} bytes of material")
         if len(payload) != size:
             raise ProtocolError(f"{self.peer} sent {len(payload)} bytes of material: expected {size}")
         return payload
 
-    def _receive(self, expected: int, what: str) -> bytes:
+    def _receive(self, expected: int, limit: int, what: str) -> NDArray[np.uint8]:
         self._turn(False)
         with self._named():
-            tag, payload = self.channel.recv()
+            tag, payload = self.channel.recv(limit)
         if tag != expected:
             raise ProtocolError(f"{self.peer} sent a {_NAMES.get(tag, f'tag-{tag}')} frame: expected {what}")
-        if tag == CONTROL and len(payload) > _CONTROL_LIMIT:
-            raise ProtocolError(f"{self.peer} sent {len(payload)} bytes of control: expected at most {_CONTROL_LIMIT}")
         return payload
 
     @contextlib.contextmanager

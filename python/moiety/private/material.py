@@ -249,8 +249,8 @@ class FileMaterial:
         self._body = body
         self._at = 0
 
-    def take(self, size: int) -> bytes:
-        piece = bytes(self._body[self._at : self._at + size])
+    def take(self, size: int) -> memoryview:
+        piece = self._body[self._at : self._at + size]
         self._at += size
         return piece
 

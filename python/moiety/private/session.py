@@ -28,7 +28,7 @@ from moiety import ProtocolError
 from moiety._core import mpc
 
 from .execute import Inference
-from .link import Link, printable
+from .link import Buffer, Link, printable
 from .plan import Plan
 from .program import Program
 from .stats import Meter
@@ -59,7 +59,7 @@ class Material(Protocol):
 
     seed: bytes
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int) -> Buffer:
         """The next `size` bytes."""
 
     def finish(self) -> dict[str, Any]:
@@ -115,7 +115,9 @@ def fields(message: Mapping[str, Any], peer: str, **kinds: type) -> list[Any]:
 
 def material_sizes(plan: Plan, role: str) -> list[int]:
     """Bytes of material that `role` receives for each request of the plan."""
-    return [int(request.server_bytes if role == "server" else request.client_bytes) for request in plan.requests]
+    if role == "server":
+        return [request.server_bytes(plan.ring) for request in plan.requests]
+    return [request.client_bytes(plan.ring) for request in plan.requests]
 
 
 class Engine:

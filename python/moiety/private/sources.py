@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from moiety import ProtocolError
 
 from .epochs import mint_id, require_id
-from .link import Link
+from .link import Buffer, Link
 from .material import MaterialFile
 from .plan import Plan
 from .session import PROTOCOL, Material, agree, fields
@@ -101,7 +101,7 @@ class _DealerMaterial:
         self.seed = seed
         self._link = link
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int) -> Buffer:
         return self._link.receive_material(size)
 
     def finish(self) -> dict[str, Any]:

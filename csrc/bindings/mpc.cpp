@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "core/memory.hpp"
 #include "mpc/compare.hpp"
 #include "mpc/linear.hpp"
 #include "mpc/pool.hpp"
@@ -396,4 +397,5 @@ void register_mpc(py::module_& parent) {
         return py::bytes(reinterpret_cast<const char*>(block.data()), block.size());
     });
     m.def("process_cpu_seconds", &process_cpu_seconds);
+    m.def("retain_memory", &retain_memory, "Keep freed memory in this process; for party processes.");
 }

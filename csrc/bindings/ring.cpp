@@ -76,9 +76,9 @@ Array<T> conv(const Array<T>& x, const Array<T>& w, const Extents& stride, const
     s.dilation = dilation;
     s.output_padding = output_padding;
     s.validate();
-    check(w.size() == s.weight_size() && w.shape(0) == (transposed ? s.in_channels : s.out_channels),
-          "conv: expected ", s.in_channels / groups, " input channels a group, got weights of ", w.shape(0), "x",
-          w.shape(1), " channels for ", s.describe());
+    check(w.size() == s.weight_size() && w.shape(0) == (transposed ? s.in_channels : s.out_channels), "conv: expected ",
+          s.in_channels / groups, " input channels a group, got weights of ", w.shape(0), "x", w.shape(1),
+          " channels for ", s.describe());
     const Extents o = s.out();
     Array<T> y(std::vector<py::ssize_t>{s.batch, s.out_channels, o[0], o[1], o[2]});
     const T *px = x.data(), *pw = w.data();
@@ -89,7 +89,8 @@ Array<T> conv(const Array<T>& x, const Array<T>& w, const Extents& stride, const
 }
 
 template <class T>
-Array<T> pool_sum(const Array<T>& x, const Extents& kernel, const Extents& stride, const Extents& padding, int threads) {
+Array<T> pool_sum(const Array<T>& x, const Extents& kernel, const Extents& stride, const Extents& padding,
+                  int threads) {
     check(x.ndim() == 4, "pool_sum: expected four dimensions, got ", x.ndim());
     const ring::PoolShape s{x.shape(0), {x.shape(1), x.shape(2), x.shape(3)}, kernel, stride, padding};
     s.validate();
@@ -256,10 +257,14 @@ void register_ring(py::module_& m) {
     py::module_ r = m.def_submodule("ring", "Kernels in Z_2^32 and Z_2^64; use moiety.ring instead.");
     register_for<uint32_t>(r, "encode32");
     register_for<uint64_t>(r, "encode64");
-    r.def("measure_multiplier_peak", [](int ring) {
-        check(ring == 32 || ring == 64, "measure_multiplier_peak: expected ring 32 or 64, got ", ring);
-        const py::gil_scoped_release release;
-        return ring == 32 ? moiety::ring::measure_multiplier_peak<uint32_t>()
-                          : moiety::ring::measure_multiplier_peak<uint64_t>();
-    }, py::arg("ring"), "Products a second that one thread reaches with no memory in the way, at the active ISA level.");
+    r.def(
+        "measure_multiplier_peak",
+        [](int ring) {
+            check(ring == 32 || ring == 64, "measure_multiplier_peak: expected ring 32 or 64, got ", ring);
+            const py::gil_scoped_release release;
+            return ring == 32 ? moiety::ring::measure_multiplier_peak<uint32_t>()
+                              : moiety::ring::measure_multiplier_peak<uint64_t>();
+        },
+        py::arg("ring"),
+        "Products a second that one thread reaches with no memory in the way, at the active ISA level.");
 }

@@ -29,20 +29,24 @@ std::string compiler() {
 }  // namespace
 
 void register_system(py::module_& m) {
-    m.def("cpu_features", [] {
-        const moiety::CpuFeatures& f = moiety::cpu_features();
-        py::dict d;
-        d["avx2"] = f.avx2;
-        d["avx512"] = f.avx512;
-        d["vbmi"] = f.vbmi;
-        d["ifma"] = f.ifma;
-        d["aesni"] = f.aesni;
-        d["vaes"] = f.vaes;
-        return d;
-    }, "Features of the CPU and operating system, whatever MOIETY_ISA says.");
+    m.def(
+        "cpu_features",
+        [] {
+            const moiety::CpuFeatures& f = moiety::cpu_features();
+            py::dict d;
+            d["avx2"] = f.avx2;
+            d["avx512"] = f.avx512;
+            d["vbmi"] = f.vbmi;
+            d["ifma"] = f.ifma;
+            d["aesni"] = f.aesni;
+            d["vaes"] = f.vaes;
+            return d;
+        },
+        "Features of the CPU and operating system, whatever MOIETY_ISA says.");
     m.def("isa", [] { return moiety::isa_name(moiety::isa()); }, "The widest level that kernels use now.");
-    m.def("set_isa", [](const std::string& name) { moiety::set_isa(parse_isa(name)); }, py::arg("name"),
-          "Lowers or restores that level: scalar, avx2 or avx512. For tests; not thread-safe.");
+    m.def(
+        "set_isa", [](const std::string& name) { moiety::set_isa(parse_isa(name)); }, py::arg("name"),
+        "Lowers or restores that level: scalar, avx2 or avx512. For tests; not thread-safe.");
     m.def("default_threads", &moiety::default_threads, "The thread count used when none is given.");
     m.def("compiler", &compiler, "The compiler that built this module.");
 }

@@ -42,7 +42,7 @@ struct Job {
         inside_body = true;
         for (int64_t i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < ranges;) {
             try {
-                (*body)(i * chunk, std::min(n, (i + 1) * chunk));
+                (*body)(i* chunk, std::min(n, (i + 1) * chunk));
             } catch (...) {
                 if (!failed.exchange(true)) error = std::current_exception();
             }
@@ -142,7 +142,11 @@ void parallel_for(int64_t n, int64_t grain, int threads, const std::function<voi
     // A few ranges a thread even out their speeds without making ranges smaller than the caller finds worthwhile.
     constexpr int64_t ranges_per_thread = 4;
     const int64_t wanted = threads * ranges_per_thread;
-    Job job{.n = n, .chunk = std::max(grain, (n + wanted - 1) / wanted), .ranges = 0, .helpers_wanted = 0, .body = &body,
+    Job job{.n = n,
+            .chunk = std::max(grain, (n + wanted - 1) / wanted),
+            .ranges = 0,
+            .helpers_wanted = 0,
+            .body = &body,
             .error = nullptr};
     job.ranges = (n + job.chunk - 1) / job.chunk;
     job.helpers_wanted = static_cast<int>(std::min<int64_t>(threads, job.ranges) - 1);

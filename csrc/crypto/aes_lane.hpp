@@ -3,11 +3,11 @@
 // of the two; the anonymous namespace keeps each file's instantiations to itself.
 #pragma once
 
-#pragma GCC diagnostic push
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12's own headers, bug 105593
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
-#pragma GCC diagnostic pop
 
 #include <cstdint>
 

@@ -1,5 +1,8 @@
 // Planes and packing with AVX-512 VBMI byte permutations and the 8x8 bit-matrix product of GFNI.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own headers, bug 105593
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12's own headers, bug 105593
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
 #include "crypto/bits_kernel.hpp"

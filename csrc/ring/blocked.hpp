@@ -1,9 +1,9 @@
 // The blocked matrix product behind gemm and conv: C[i, j] (+)= sum_p A[i, p] B[p, j] where B and C are reached through
 // tables, so that a convolution needs no patch matrix: panels of it are gathered straight into cache.
 //
-// Blocking (Goto and van de Geijn, 2008): a block of B (depth x columns) is packed once and used by all rows; a block of A
-// is packed into the second-level cache and used by all of that block's columns; the register tile streams one panel of
-// each. Few columns never pay for packing A, so then the tile reads it where it lies.
+// Blocking (Goto and van de Geijn, 2008): a block of B (depth x columns) is packed once and used by all rows; a block
+// of A is packed into the second-level cache and used by all of that block's columns; the register tile streams one
+// panel of each. Few columns never pay for packing A, so then the tile reads it where it lies.
 #pragma once
 
 #include <cstdint>

@@ -29,8 +29,8 @@ std::array<int64_t, 3> ConvShape::out() const {
     for (size_t d = 0; d < 3; ++d) {
         const int64_t reach = dilation[d] * (kernel[d] - 1);
         result[d] = transposed ? (in[d] - 1) * stride[d] - 2 * padding[d] + reach + output_padding[d] + 1
-                               : in[d] + 2 * padding[d] - reach < 1 ? 0
-                                                                    : (in[d] + 2 * padding[d] - reach - 1) / stride[d] + 1;
+                    : in[d] + 2 * padding[d] - reach < 1 ? 0
+                                                         : (in[d] + 2 * padding[d] - reach - 1) / stride[d] + 1;
     }
     return result;
 }
@@ -71,8 +71,8 @@ void ConvShape::validate() const {
 
 std::string ConvShape::describe() const {
     std::ostringstream text;
-    text << (transposed ? "transposed convolution" : "convolution") << ": batch " << batch << " channels " << in_channels
-         << "->" << out_channels << " groups " << groups;
+    text << (transposed ? "transposed convolution" : "convolution") << ": batch " << batch << " channels "
+         << in_channels << "->" << out_channels << " groups " << groups;
     print(text, "input", in);
     print(text, "kernel", kernel);
     print(text, "stride", stride);

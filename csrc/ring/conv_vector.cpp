@@ -42,7 +42,8 @@ std::vector<Segment> segments(const ConvShape& s, const Lattice& l, const Padded
                                   (z * l.in_step[0] * plane.height + y * l.in_step[1]) * plane.row;
                 const int64_t c =
                     image * s.out_channels * volume(out) +
-                    ((l.origin[0] + z * l.out_step[0]) * out[1] + l.origin[1] + y * l.out_step[1]) * out[2] + l.origin[2];
+                    ((l.origin[0] + z * l.out_step[0]) * out[1] + l.origin[1] + y * l.out_step[1]) * out[2] +
+                    l.origin[2];
                 if (!result.empty() && result.back().b_base + result.back().length == b &&
                     result.back().c_base + result.back().length * l.out_step[2] == c)
                     result.back().length += l.grid[2];
@@ -60,7 +61,8 @@ void clear(const ConvShape& s, const Lattice& l, T* y) {
         for (int64_t i = 0; i < l.grid[0]; ++i)
             for (int64_t j = 0; j < l.grid[1]; ++j)
                 for (int64_t k = 0; k < l.grid[2]; ++k)
-                    y[plane * volume(out) + ((l.origin[0] + i * l.out_step[0]) * out[1] + l.origin[1] + j * l.out_step[1]) * out[2] +
+                    y[plane * volume(out) +
+                      ((l.origin[0] + i * l.out_step[0]) * out[1] + l.origin[1] + j * l.out_step[1]) * out[2] +
                       l.origin[2] + k * l.out_step[2]] = T{0};
 }
 
@@ -71,6 +73,11 @@ void depthwise(const T* x, const T* w, T* y, const ConvShape& s, const std::vect
     const Extents out = s.out();
     const int64_t taps_of_kernel = volume(s.kernel), planes = s.batch * s.out_channels;
     const int64_t per_channel = s.out_channels / s.in_channels;
+    std::vector<std::vector<int64_t>> offset;  // of every lattice's taps in the padded plane
+    for (const Lattice& l : all) {
+        offset.emplace_back();
+        for (const Tap& tap : l.taps) offset.back().push_back(plane.at(tap.offset));
+    }
     const bool plain = is_plain(plane, s);
     parallel_for(planes, 1 + 65536 / (volume(out) * taps_of_kernel), threads, [&](int64_t begin, int64_t end) {
         Buffer<T> buffer(plain ? 0 : plane.size()), line(out[2]);
@@ -85,7 +92,8 @@ void depthwise(const T* x, const T* w, T* y, const ConvShape& s, const std::vect
                 held = in_plane;
                 image = buffer.data();
             }
-            for (const Lattice& l : all) {
+            for (size_t n = 0; n < all.size(); ++n) {
+                const Lattice& l = all[n];
                 weight.clear();
                 for (const Tap& tap : l.taps) weight.push_back(w[oc * taps_of_kernel + tap.index]);
                 source.resize(l.taps.size());
@@ -93,10 +101,11 @@ void depthwise(const T* x, const T* w, T* y, const ConvShape& s, const std::vect
                 for (int64_t z = 0; z < l.grid[0]; ++z)
                     for (int64_t v = 0; v < l.grid[1]; ++v) {
                         const int64_t row = (z * l.in_step[0] * plane.height + v * l.in_step[1]) * plane.row;
-                        for (size_t t = 0; t < l.taps.size(); ++t) source[t] = image + row + plane.at(l.taps[t].offset);
-                        T* target = y + i * volume(out) +
-                                    ((l.origin[0] + z * l.out_step[0]) * out[1] + l.origin[1] + v * l.out_step[1]) * out[2] +
-                                    l.origin[2];
+                        for (size_t t = 0; t < l.taps.size(); ++t) source[t] = image + row + offset[n][t];
+                        T* target =
+                            y + i * volume(out) +
+                            ((l.origin[0] + z * l.out_step[0]) * out[1] + l.origin[1] + v * l.out_step[1]) * out[2] +
+                            l.origin[2];
                         if (l.out_step[2] == 1) {
                             kernels.weighted_rows(weight.data(), source.data(), taps, target, l.grid[2], accumulate);
                             continue;

@@ -1,5 +1,5 @@
-// Convolution with vector kernels, for conv.cpp: an implicit matrix product (m output channels, n output positions, depth
-// input channels x taps) whose right-hand panels are gathered from the padded input; depthwise by weighted rows.
+// Convolution with vector kernels, for conv.cpp: an implicit matrix product (m output channels, n output positions,
+// depth input channels x taps) whose right-hand panels are gathered from the padded input; depthwise by weighted rows.
 #pragma once
 
 #include "ring/conv.hpp"

@@ -7,12 +7,12 @@ namespace moiety::ring {
 
 template <>
 void csr_rows_avx2<uint32_t>(const CsrPattern& p, const uint32_t* values, const uint32_t* x, int64_t ldx, uint32_t* y,
-                            int64_t ldy, int64_t width, bool accumulate, int64_t begin, int64_t end) {
+                             int64_t ldy, int64_t width, bool accumulate, int64_t begin, int64_t end) {
     csr_rows(p, values, x, ldx, y, ldy, width, accumulate, begin, end);
 }
 template <>
 void csr_rows_avx2<uint64_t>(const CsrPattern& p, const uint64_t* values, const uint64_t* x, int64_t ldx, uint64_t* y,
-                            int64_t ldy, int64_t width, bool accumulate, int64_t begin, int64_t end) {
+                             int64_t ldy, int64_t width, bool accumulate, int64_t begin, int64_t end) {
     csr_rows(p, values, x, ldx, y, ldy, width, accumulate, begin, end);
 }
 

@@ -14,15 +14,15 @@ inline void csr_row_piece(const CsrPattern& p, const T* values, const T* x, int6
     const bool whole = tail == V::lanes;
     typename V::Register sum[Vectors];
     for (int v = 0; v < Vectors; ++v)
-        sum[v] = !accumulate                    ? V::zero()
+        sum[v] = !accumulate                ? V::zero()
                  : v + 1 < Vectors || whole ? V::load(y + v * V::lanes)
-                                                : V::load_partial(y + v * V::lanes, tail);
+                                            : V::load_partial(y + v * V::lanes, tail);
     for (int64_t e = p.row_start[row]; e < p.row_start[row + 1]; ++e) {
         const T* source = x + p.column[e] * ldx;
         const auto factor = V::broadcast(values == nullptr ? T{1} : values[e]);
         for (int v = 0; v < Vectors; ++v) {
-            const auto entry =
-                v + 1 < Vectors || whole ? V::load(source + v * V::lanes) : V::load_partial(source + v * V::lanes, tail);
+            const auto entry = v + 1 < Vectors || whole ? V::load(source + v * V::lanes)
+                                                        : V::load_partial(source + v * V::lanes, tail);
             sum[v] = V::add(sum[v], values == nullptr ? entry : V::multiply(factor, entry));
         }
     }
@@ -43,7 +43,8 @@ void csr_rows(const CsrPattern& p, const T* values, const T* x, int64_t ldx, T* 
         for (; j + 4 * lanes <= width; j += 4 * lanes)
             csr_row_piece<T, 4>(p, values, x + j, ldx, target + j, i, lanes, accumulate);
         for (; j < width; j += lanes)
-            csr_row_piece<T, 1>(p, values, x + j, ldx, target + j, i, width - j < lanes ? width - j : lanes, accumulate);
+            csr_row_piece<T, 1>(p, values, x + j, ldx, target + j, i, width - j < lanes ? width - j : lanes,
+                                accumulate);
     }
 }
 

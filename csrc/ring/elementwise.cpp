@@ -119,7 +119,8 @@ void multiply(std::span<const T> a, std::span<const T> b, std::span<T> out, int 
 template <class T>
 void multiply_add(std::span<const T> a, std::span<const T> b, std::span<const T> c, std::span<T> out, int threads) {
     check(a.size() == b.size() && a.size() == c.size() && a.size() == out.size(),
-          "multiply_add: expected equal sizes, got a=", a.size(), " b=", b.size(), " c=", c.size(), " out=", out.size());
+          "multiply_add: expected equal sizes, got a=", a.size(), " b=", b.size(), " c=", c.size(),
+          " out=", out.size());
     const ElementwiseKernels<T>& k = elementwise_kernels<T>();
     parallel_for(static_cast<int64_t>(a.size()), grain, threads, [&](int64_t begin, int64_t end) {
         k.multiply_add(a.data() + begin, b.data() + begin, c.data() + begin, out.data() + begin, end - begin);
@@ -175,16 +176,16 @@ void sum(std::span<const T> x, int64_t outer, int64_t n, int64_t inner, std::spa
                  });
 }
 
-#define MOIETY_ELEMENTWISE(T)                                                                               \
-    template void add(std::span<const T>, std::span<const T>, std::span<T>, int);                           \
-    template void subtract(std::span<const T>, std::span<const T>, std::span<T>, int);                      \
-    template void multiply(std::span<const T>, std::span<const T>, std::span<T>, int);                      \
+#define MOIETY_ELEMENTWISE(T)                                                                                  \
+    template void add(std::span<const T>, std::span<const T>, std::span<T>, int);                              \
+    template void subtract(std::span<const T>, std::span<const T>, std::span<T>, int);                         \
+    template void multiply(std::span<const T>, std::span<const T>, std::span<T>, int);                         \
     template void multiply_add(std::span<const T>, std::span<const T>, std::span<const T>, std::span<T>, int); \
-    template void scale(std::span<const T>, T, std::span<T>, int);                                          \
-    template void negate(std::span<const T>, std::span<T>, int);                                            \
-    template void shift_left(std::span<const T>, int, std::span<T>, int);                                   \
-    template void shift_right_logical(std::span<const T>, int, std::span<T>, int);                          \
-    template void shift_right_arithmetic(std::span<const T>, int, std::span<T>, int);                       \
+    template void scale(std::span<const T>, T, std::span<T>, int);                                             \
+    template void negate(std::span<const T>, std::span<T>, int);                                               \
+    template void shift_left(std::span<const T>, int, std::span<T>, int);                                      \
+    template void shift_right_logical(std::span<const T>, int, std::span<T>, int);                             \
+    template void shift_right_arithmetic(std::span<const T>, int, std::span<T>, int);                          \
     template void sum(std::span<const T>, int64_t, int64_t, int64_t, std::span<T>, int)
 
 MOIETY_ELEMENTWISE(uint32_t);

@@ -78,8 +78,7 @@ void decode(std::span<const T> x, int fraction_bits, std::span<F> out, int threa
     const double factor = std::ldexp(1.0, -fraction_bits);
     parallel_for(static_cast<int64_t>(x.size()), grain, threads, [&](int64_t begin, int64_t end) {
 #if defined(__x86_64__)
-        if (isa() == Isa::avx512)
-            return decode_avx512<T, F>(x.data() + begin, factor, out.data() + begin, end - begin);
+        if (isa() == Isa::avx512) return decode_avx512<T, F>(x.data() + begin, factor, out.data() + begin, end - begin);
 #endif
         decode_scalar<T, F>(x.data() + begin, factor, out.data() + begin, end - begin);
     });

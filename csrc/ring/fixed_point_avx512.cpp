@@ -15,7 +15,9 @@ inline __mmask8 first(int64_t count) { return static_cast<__mmask8>(count >= 8 ?
 inline __m512d load(const double* p, __mmask8 mask) { return _mm512_maskz_loadu_pd(mask, p); }
 inline __m512d load(const float* p, __mmask8 mask) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask, p)); }
 inline __m512i load(const uint64_t* p, __mmask8 mask) { return _mm512_maskz_loadu_epi64(mask, p); }
-inline __m512i load(const uint32_t* p, __mmask8 mask) { return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(mask, p)); }
+inline __m512i load(const uint32_t* p, __mmask8 mask) {
+    return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(mask, p));
+}
 inline void store(double* p, __mmask8 mask, __m512d v) { _mm512_mask_storeu_pd(p, mask, v); }
 inline void store(float* p, __mmask8 mask, __m512d v) { _mm256_mask_storeu_ps(p, mask, _mm512_cvtpd_ps(v)); }
 inline void store(uint64_t* p, __mmask8 mask, __m512i v) { _mm512_mask_storeu_epi64(p, mask, v); }
@@ -32,7 +34,8 @@ inline int64_t encode_vectors(const F* x, double factor, T* out, int64_t n) {
         const __m512d scaled = _mm512_mul_pd(load(x + i, mask), _mm512_set1_pd(factor));
         const __m512d rounded = _mm512_roundscale_pd(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
         // Ordered comparisons are false of NaN.
-        const __mmask8 good = _mm512_cmp_pd_mask(rounded, least, _CMP_GE_OQ) & _mm512_cmp_pd_mask(rounded, limit, _CMP_LT_OQ);
+        const __mmask8 good =
+            _mm512_cmp_pd_mask(rounded, least, _CMP_GE_OQ) & _mm512_cmp_pd_mask(rounded, limit, _CMP_LT_OQ);
         if (good != 0xff) return i + __builtin_ctz(static_cast<unsigned>(~good & 0xff));
         store(out + i, mask, _mm512_cvtpd_epi64(rounded));
     }

@@ -29,7 +29,7 @@ void gemm_scalar(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t
 
 // Extent from which seven products of half the size and their additions take less time than eight products.
 constexpr int64_t worth_splitting = 384;
-constexpr int64_t few = 4;                         // rows or columns that do not pay for packing
+constexpr int64_t few = 4;                        // rows or columns that do not pay for packing
 constexpr int64_t worthwhile = int64_t{1} << 18;  // products of a range: below, a thread costs more than it saves
 
 template <class T>
@@ -40,7 +40,8 @@ void gemm_vector(const GemmKernels<T>& kernels, const T* a, int64_t lda, const T
         for (int64_t p = 0; p < k; ++p)
             for (int64_t j = 0; j < n; ++j) columns[j * k + p] = b[p * ldb + j];
         parallel_for(m, 1 + worthwhile / (n * k), threads, [&](int64_t begin, int64_t end) {
-            kernels.few_columns(a + begin * lda, lda, columns.data(), c + begin * ldc, ldc, end - begin, n, k, accumulate);
+            kernels.few_columns(a + begin * lda, lda, columns.data(), c + begin * ldc, ldc, end - begin, n, k,
+                                accumulate);
         });
     } else if (m <= few) {
         // Ranges start at whole cache lines of a row of C.
@@ -99,8 +100,7 @@ void gemm(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, i
         if (em < m) gemm_vector(*kernels, a + em * lda, lda, b, ldb, c + em * ldc, ldc, m - em, n, k, false, threads);
         return;
     }
-    if (kernels != nullptr && k > 0)
-        return gemm_vector(*kernels, a, lda, b, ldb, c, ldc, m, n, k, accumulate, threads);
+    if (kernels != nullptr && k > 0) return gemm_vector(*kernels, a, lda, b, ldb, c, ldc, m, n, k, accumulate, threads);
     parallel_for(m, 1 + worthwhile / (n * std::max<int64_t>(k, 1)), threads, [&](int64_t begin, int64_t end) {
         gemm_scalar(a + begin * lda, lda, b, ldb, c + begin * ldc, ldc, end - begin, n, k, accumulate);
     });

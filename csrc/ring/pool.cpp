@@ -103,9 +103,7 @@ void pool_sum(const T* x, T* y, const PoolShape& shape, int threads) {
     sum_windows(x, y, shape.planes, shape.in, w, threads);
 }
 
-Window adaptive_window(int64_t o, int64_t in, int64_t out) {
-    return {o * in / out, ((o + 1) * in + out - 1) / out};
-}
+Window adaptive_window(int64_t o, int64_t in, int64_t out) { return {o * in / out, ((o + 1) * in + out - 1) / out}; }
 
 template <class T>
 void adaptive_pool_sum(const T* x, T* y, int64_t planes, const Extents& in, const Extents& out, int threads) {

@@ -63,33 +63,33 @@ void strassen(const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ld
     const Arithmetic<T> q(m, n, k, threads);
     constexpr Binary plus = Binary::add, minus = Binary::subtract;
 
-    q.of_a(minus, s, a11, a21);  // S3
-    q.of_b(minus, t, b22, b12);  // T3
-    q.multiply(c21, s, t);       // P7
-    q.of_a(plus, s, a21, a22);   // S1
-    q.of_b(minus, t, b12, b11);  // T1
-    q.multiply(c22, s, t);       // P5
-    q.of_a(minus, s, s, a11);    // S2
-    q.of_b(minus, t, b22, t);    // T2
-    q.multiply(c12, s, t);       // P6
-    q.of_a(minus, s, a12, s);    // S4
-    q.multiply(c11, s, b22);     // P3
-    q.multiply(p1, a11, b11);    // P1, where S4 was
-    q.of_c(plus, c12, c12, p1);   // U2 = P6 + P1
-    q.of_c(plus, c21, c21, c12);  // U3 = P7 + U2
-    q.of_c(plus, c12, c12, c22);  // U2 + P5
-    q.of_c(plus, c22, c22, c21);  // C22 = P5 + U3
-    q.of_c(plus, c12, c12, c11);  // C12 = U2 + P5 + P3
-    q.of_b(minus, t, t, b21);     // T4
-    q.multiply(c11, a22, t);      // P4
+    q.of_a(minus, s, a11, a21);    // S3
+    q.of_b(minus, t, b22, b12);    // T3
+    q.multiply(c21, s, t);         // P7
+    q.of_a(plus, s, a21, a22);     // S1
+    q.of_b(minus, t, b12, b11);    // T1
+    q.multiply(c22, s, t);         // P5
+    q.of_a(minus, s, s, a11);      // S2
+    q.of_b(minus, t, b22, t);      // T2
+    q.multiply(c12, s, t);         // P6
+    q.of_a(minus, s, a12, s);      // S4
+    q.multiply(c11, s, b22);       // P3
+    q.multiply(p1, a11, b11);      // P1, where S4 was
+    q.of_c(plus, c12, c12, p1);    // U2 = P6 + P1
+    q.of_c(plus, c21, c21, c12);   // U3 = P7 + U2
+    q.of_c(plus, c12, c12, c22);   // U2 + P5
+    q.of_c(plus, c22, c22, c21);   // C22 = P5 + U3
+    q.of_c(plus, c12, c12, c11);   // C12 = U2 + P5 + P3
+    q.of_b(minus, t, t, b21);      // T4
+    q.multiply(c11, a22, t);       // P4
     q.of_c(minus, c21, c21, c11);  // C21 = U3 - P4
     q.multiply(c11, a12, b21);     // P2
     q.of_c(plus, c11, c11, p1);    // C11 = P2 + P1
 }
 
-template void strassen(const uint32_t*, int64_t, const uint32_t*, int64_t, uint32_t*, int64_t, int64_t, int64_t, int64_t,
-                       int);
-template void strassen(const uint64_t*, int64_t, const uint64_t*, int64_t, uint64_t*, int64_t, int64_t, int64_t, int64_t,
-                       int);
+template void strassen(const uint32_t*, int64_t, const uint32_t*, int64_t, uint32_t*, int64_t, int64_t, int64_t,
+                       int64_t, int);
+template void strassen(const uint64_t*, int64_t, const uint64_t*, int64_t, uint64_t*, int64_t, int64_t, int64_t,
+                       int64_t, int);
 
 }  // namespace moiety::ring

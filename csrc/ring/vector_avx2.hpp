@@ -90,8 +90,8 @@ struct Vector {
         }
     }
 
-    // A running sum of products. For 64-bit elements the two kinds of partial products of `multiply` are summed apart, the
-    // crossed ones in 32-bit lanes where their overflow does no harm, so that the shifts happen once, in `total`.
+    // A running sum of products. For 64-bit elements the two kinds of partial products of `multiply` are summed apart,
+    // the crossed ones in 32-bit lanes where their overflow does no harm, so that the shifts happen once, in `total`.
     struct Factor {
         Register value, swapped;
     };
@@ -117,9 +117,10 @@ struct Vector {
         }
     }
 
-    // Rows and vectors of the register tile of a matrix product: as many accumulators as 16 registers leave room for.
+    // Rows and vectors of the register tile of a matrix product: more accumulators (two of a kind for 64-bit elements)
+    // would not leave room among 16 registers for the operands. Winograd's inner product has too little room as well.
     static constexpr bool paired = false;
-    static constexpr int tile_rows = wide ? 5 : 6;
+    static constexpr int tile_rows = 4;
     static constexpr int tile_vectors = wide ? 1 : 2;
 };
 

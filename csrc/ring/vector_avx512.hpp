@@ -87,12 +87,14 @@ struct Vector {
     using Accumulator = Register;
     static Factor factor(Register b) { return b; }
     static Accumulator empty() { return zero(); }
+    static Accumulator start(Register value) { return value; }
     static void multiply_add(Accumulator& sum, Register a, Factor b) { sum = add(sum, multiply(a, b)); }
     static Register total(Accumulator sum) { return sum; }
 
     // Rows and vectors of the register tile of a matrix product: 16 of 32 registers accumulate and the others hold the
-    // two steps of B and the sums on their way, so that nothing spills. A tile is multiplied by Winograd's inner product
-    // since the 64-bit multiplication occupies few ports (Zen 4) or several operations (Intel), additions neither.
+    // two steps of B and the sums on their way, so that nothing spills. A tile is multiplied by Winograd's inner
+    // product since the 64-bit multiplication occupies few ports (Zen 4) or several operations (Intel), additions
+    // neither.
     static constexpr bool paired = true;
     static constexpr int tile_rows = 8;
     static constexpr int tile_vectors = 2;

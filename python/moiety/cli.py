@@ -390,9 +390,10 @@ def estimate(
     json: Json = False,
 ) -> None:
     """Rounds, bytes and seconds of an inference, without running it."""
+    from moiety.private.program import load
     from moiety.private.report import show_estimate
 
-    document, text = show_estimate(program, batch, comparison, _network(network))
+    document, text = show_estimate(load(program), batch, comparison, _network(network))
     _emit(json, document, text)
 
 
@@ -408,12 +409,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """One protocol between two processes, with the counters of a whole inference."""
-    from moiety.private.report import show_bench
+    from moiety import private
+    from moiety.private.report import counters
 
-    document, text = show_bench(
-        protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads
-    )
-    _emit(json, document, text)
+    result = private.bench(protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads)
+    document = result.to_dict()
+    _emit(json, document, counters(document))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from moiety.private import operators_shape  # noqa: F401 (fills HANDLERS)
+from moiety.private import operators_pool, operators_shape  # noqa: F401 (they fill HANDLERS)
 from moiety.private.graph import Graph, Node
 from moiety.private.operators import HANDLERS, HINTS, Refused
 
@@ -108,8 +108,8 @@ def refuse_training(model: torch.nn.Module) -> None:
 def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
     """The float graph of `model` for inputs like `example` (batch first), before any pass.
 
-    Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in training mode, that
-    `torch.export` cannot trace, or that has not one tensor in and one tensor out.
+    Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in
+    training mode, that `torch.export` cannot trace, or that has not one tensor in and one tensor out.
     """
     import torch
 
@@ -215,7 +215,9 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
     if not data:
         symbolic = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.SymInt)]
         if symbolic:
-            raise UnsupportedOperator(name, module_path(fx), source_line(fx), "a constant that depends on the batch size")
+            raise UnsupportedOperator(
+                name, module_path(fx), source_line(fx), "a constant that depends on the batch size"
+            )
         with torch.no_grad():
             return fx.target(*args, **kwargs)
     builder.operator = name.split(".")[1] if name.startswith("aten.") else name

@@ -3,11 +3,12 @@
 Every float value may be needed in up to four forms, each made once, on demand:
 
     raw     full ring, at whatever scale it arises (after a linear layer: input's plus weight's fraction bits)
-    full    full ring at scale f: what x^2, products and openings take; an exact truncation of raw, or an extension of few bits
-    opened  what linear layers take; concatenations, reshapes and permutations of opened values are opened
+    full    full ring at scale f: what x^2, products and openings take; an exact truncation of raw, or an extension of
+    few bits opened  what linear layers take; concatenations, reshapes and permutations of opened values are opened
     low     few bits at scale f: what comparisons take; a free local truncation of raw, or what an activation left
 
-A first sweep against the data flow (`demands`) finds out which forms will exist anyway, so that the second can choose the cheaper way.
+A first sweep against the data flow (`demands`) finds out which forms will exist anyway, so that the second can choose
+the cheaper way.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ LOOSE_BITS = 8
 
 
 def is_map(node: Node) -> bool:
-    """An affine with a factor: a server-held depthwise linear layer. Without one it adds a constant; with a divisor it is public."""
+    """An affine with a factor: a server-held depthwise linear layer."""
     return node.kind == "affine" and node.attrs.get("a") is not None
 
 
@@ -101,6 +102,10 @@ class Lowering:
         forms = {"opened", "full", "raw"} if node.kind in NARROW else {"opened", "full"}
         return bool(self.wants[node] & forms) or node.kind == "input"
 
+    def needs_room(self, node: Node) -> bool:
+        """May a signed result be extended to the full ring? Then it needs one bit more."""
+        return self.has_full(node) or any(user.kind not in ("relu", "maxpool") for user in self.users[node])
+
     def raw_is_free(self, node: Node) -> bool:
         """Is the raw form there without a message?"""
         if node.kind in NARROW:
@@ -138,9 +143,7 @@ class Lowering:
         how = {**attrs, "shape": node.shape} if kind == "reshape" else attrs
         interval = self.tighten(node, ranges.local_interval(kind, how, parts, shapes))
         bits = min(t.bits for t in ins)
-        return self.out.emit(
-            kind, inputs, node.shape, ins[0].fraction, bits, interval, node, attrs, ins[0].opened
-        )
+        return self.out.emit(kind, inputs, node.shape, ins[0].fraction, bits, interval, node, attrs, ins[0].opened)
 
     def align(self, node: Node, numbers: list[int]) -> list[int]:
         """The same tensors at their largest common scale."""
@@ -169,7 +172,9 @@ class Lowering:
             spread = exact.reshape(-1, *[1] * (len(node.shape) - 1)) if exact.ndim == 1 else exact
             base = self.interval(inputs[0])
             interval = self.tighten(node, ranges.make(base.lo + spread, base.hi + spread, ranges.joint(base)))
-            return self.out.emit("add_constant", inputs, node.shape, x.fraction, x.bits, interval, node, {"value": name})
+            return self.out.emit(
+                "add_constant", inputs, node.shape, x.fraction, x.bits, interval, node, {"value": name}
+            )
         return self.local(node.kind, node, self.align(node, inputs), **node.attrs)
 
     # ---- forms ------------------------------------------------------------------------------------------------------
@@ -196,8 +201,7 @@ class Lowering:
         if node.kind in NARROW:
             return self.extend(node)
         if node not in self.native and (
-            node.kind in SAME_SIZE + ENLARGING
-            or (not is_division(node) and all(self.has_full(x) for x in node.inputs))
+            node.kind in SAME_SIZE + ENLARGING or (not is_division(node) and all(self.has_full(x) for x in node.inputs))
         ):
             number = self.structural(node, [self.get("full", x) for x in node.inputs])
         else:
@@ -219,9 +223,7 @@ class Lowering:
                 return self.local(node.kind, node, parts, **node.attrs)
         number = self.get("full", node)
         t = self.out.tensors[number]
-        return self.out.emit(
-            "open", [number], t.shape, t.fraction, self.ring, self.interval(number), node, opened=True
-        )
+        return self.out.emit("open", [number], t.shape, t.fraction, self.ring, self.interval(number), node, opened=True)
 
     def low(self, node: Node, at_least: int = 0) -> int:
         """The node at scale f with at least so many valid bits."""
@@ -263,9 +265,7 @@ class Lowering:
         """From the few bits that an activation left to the full ring."""
         number = self.native[node]
         t, interval = self.out.tensors[number], self.interval(number)
-        signed = node.kind == "maxpool" or (node.kind == "hardtanh" and node.attrs["low"] < 0)
-        if node.kind == "maxpool":
-            signed = not interval.non_negative
+        signed = not interval.non_negative if node.kind == "maxpool" else node.attrs.get("low", 0) < 0
         attrs = {"bits": t.bits, "signed": signed}
         return self.out.emit("extend", [number], t.shape, t.fraction, self.ring, interval, node, attrs)
 

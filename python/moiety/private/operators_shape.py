@@ -12,7 +12,6 @@ from moiety.private.graph import Floats, Node
 from moiety.private.operators import (
     Refused,
     constant,
-    divide,
     handles,
     is_data,
     need_data,
@@ -22,6 +21,7 @@ from moiety.private.operators import (
     spatial,
     upsample,
 )
+from moiety.private.operators_pool import divide
 
 if TYPE_CHECKING:
     from moiety.private.export import Builder
@@ -46,7 +46,7 @@ def broadcast(x: Node, value: Any) -> Floats:
 
 
 def align(b: Builder, x: Node, y: Node) -> tuple[Node, Node]:
-    """Two data operands of the same shape; one whose spatial extents are all 1 is repeated (a gate for each channel)."""
+    """Two data operands of one shape; one whose spatial extents are all 1 is repeated (a gate for each channel)."""
     if x.shape == y.shape:
         return x, y
     for small, large in ((x, y), (y, x)):
@@ -201,7 +201,7 @@ def _(b: Builder, x: Any, axis: int = 0, start: Any = None, stop: Any = None, st
     if axis % (len(x.shape) + 1) == 0:
         # x[:, ...] slices the whole batch; anything else would drop samples, which the result's batch axis shows.
         if start in (None, 0) and step == 1 and b.keeps_batch():
-            return x
+            return need_data(x)
         raise Refused("a slice of the batch axis")
     axis = b.axis(x, axis)
     return cut(b, x, axis, 0 if start is None else start, x.shape[axis] if stop is None else stop, step)
@@ -261,7 +261,7 @@ def _(b: Builder, x: Any, *_: Any) -> Node:
 
 @handles("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
 def _(b: Builder, x: Any, size: Any, align_corners: bool, *_: Any) -> Node:
-    """Edges are repeated, then a transposed depthwise convolution with the triangle kernel, then the margin is cut off."""
+    """Edges repeated, a transposed depthwise convolution with the triangle kernel, margins cut off."""
     x = need_data(x)
     target = b.result_shape()
     if align_corners or any(m % n for n, m in zip(x.shape[1:], target[1:], strict=True)):
@@ -270,7 +270,7 @@ def _(b: Builder, x: Any, size: Any, align_corners: bool, *_: Any) -> Node:
         factor = target[axis] // x.shape[axis]
         if factor > 1:
             x = stretch(b, x, axis, factor)
-    return x
+    return need_data(x)
 
 
 def stretch(b: Builder, x: Node, axis: int, factor: int) -> Node:
@@ -331,7 +331,7 @@ def _(b: Builder, x: Any, *_: Any, **__: Any) -> Node:
     x = need_data(x)
     if tuple(b.result_shape()) != x.shape:
         raise Refused("it enlarges a tensor")
-    return x
+    return need_data(x)
 
 
 @handles("argmax")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from moiety.private.evaluate import convolve
-from moiety.private.graph import Floats, Graph, Node, per_channel
+from moiety.private.graph import Floats, Graph, Node, matrix_conv, per_channel
 from moiety.private.polynomial import fuse_polynomials
 
 __all__ = ["simplify"]
@@ -29,7 +29,7 @@ def simplify(graph: Graph) -> None:
     fuse_polynomials(graph)
     fold_back(graph)
     merge_affines(graph)
-    fold_upsampling(graph)
+    fold_resampling(graph)
     sink_affines(graph)
     fold_forward(graph)
     drop_idle_activations(graph)
@@ -165,31 +165,58 @@ def merge_affines(graph: Graph) -> None:
             graph.replace(node, node.like("affine", list(below.inputs), **attrs))
 
 
-def fold_upsampling(graph: Graph) -> None:
-    """matrix(flatten(repeat(x))) -> matrix'(flatten(x)): columns of repeated elements are added up (VGG on small images)."""
+def fold_resampling(graph: Graph) -> None:
+    """matrix(flatten(resample(x))) -> matrix'(flatten(x)): VGG's adaptive pooling of a small image costs nothing.
+
+    The same for repetition. Left-over resampling becomes a linear layer with the positions as channels.
+    """
     for node in graph.nodes():
         if node.kind != "linear" or node.attrs["conv"]["in"] != [1, 1, 1] or node.attrs["conv"]["groups"] != 1:
             continue
         flatten = node.inputs[0]
-        if flatten.kind != "reshape" or len(flatten.shape) != 1 or flatten.inputs[0].kind != "upsample":
+        if flatten.kind != "reshape" or len(flatten.shape) != 1:
             continue
-        repeat = flatten.inputs[0]
-        x = repeat.inputs[0]
-        weight = node.attrs["weight"]
-        split = [x.shape[0]]
-        for n, f in zip(x.shape[1:], repeat.attrs["factors"][4 - len(x.shape) :], strict=True):
-            split += [n, f]
-        axes = tuple(range(3, 2 * len(x.shape), 2))
-        summed = weight.reshape(weight.shape[0], *split).sum(axis=axes)
+        resize = flatten.inputs[0]
+        if resize.kind not in ("upsample", "resample"):
+            continue
+        x, weight = resize.inputs[0], node.attrs["weight"]
+        rows = weight.shape[0]
+        if resize.kind == "upsample":
+            split = [x.shape[0]]
+            for n, f in zip(x.shape[1:], resize.attrs["factors"][4 - len(x.shape) :], strict=True):
+                split += [n, f]
+            folded = weight.reshape(rows, *split).sum(axis=tuple(range(3, 2 * len(x.shape), 2)))
+        else:
+            folded = weight.reshape(rows, x.shape[0], -1) @ resize.attrs["matrix"]
         size = math.prod(x.shape)
         conv = {**node.attrs["conv"], "in_channels": size}
-        flat_x = Node("reshape", [x], (size,), {}, flatten.source, flatten.where)
-        node.inputs = [flat_x]
-        node.attrs = {**node.attrs, "conv": conv, "weight": summed.reshape(weight.shape[0], size, 1, 1, 1)}
+        node.inputs = [Node("reshape", [x], (size,), {}, flatten.source, flatten.where)]
+        node.attrs = {**node.attrs, "conv": conv, "weight": folded.reshape(rows, size, 1, 1, 1)}
+    for node in graph.nodes():
+        if node.kind == "resample":
+            graph.replace(node, resampling_layer(node))
+
+
+def resampling_layer(node: Node) -> Node:
+    """(channels, positions in) -> (positions in, channels) -> matrix -> back."""
+    x, matrix = node.inputs[0], node.attrs["matrix"]
+    channels, (out, positions) = x.shape[0], matrix.shape
+    weight = matrix.reshape(out, positions, 1, 1, 1)
+
+    def step(kind: str, source: Node, shape: tuple[int, ...], **attrs: Any) -> Node:
+        return Node(kind, [source], shape, attrs, node.source, node.where)
+
+    y = step("permute", step("reshape", x, (channels, positions)), (positions, channels), axes=[1, 0])
+    conv = matrix_conv(positions, out, channels)
+    y = step("linear", y, (out, channels), conv=conv, weight=weight, bias=None, extra_bits=0)
+    y = step("permute", y, (channels, out), axes=[1, 0])
+    y = step("reshape", y, node.shape)
+    y.paths = node.paths
+    return y
 
 
 def sink_affines(graph: Graph) -> None:
-    """carrier(affine(x)) -> affine(carrier(x)) for reshapes, permutations and repetitions that lead to a linear layer."""
+    """carrier(affine(x)) -> affine(carrier(x)) for reshapes, permutations, repetitions before a linear layer."""
     changed = True
     while changed:
         changed = False
@@ -238,8 +265,8 @@ def carry(array: Floats, carrier: Node, shape: tuple[int, ...]) -> Floats:
 def fold_forward(graph: Graph) -> None:
     """linear(a * x + b) -> linear': the weight takes a; b goes into the bias.
 
-    Where a zero-padded (or transposed) convolution does not see every tap at its borders, the bias becomes a map of the whole output, right
-    at the borders too. The affine stays for its other readers, if any.
+    Where a zero-padded (or transposed) convolution does not see every tap at its borders, the bias becomes a map of
+    the whole output, right at the borders too. The affine stays for its other readers, if any.
     """
     changed = True
     while changed:
@@ -276,4 +303,4 @@ def carried_bias(
         taps = weight.reshape(conv["out_channels"], weight.shape[1], -1).sum(axis=2)
         return np.asarray((taps.reshape(conv["groups"], -1, taps.shape[1]) * channels).sum(axis=2).reshape(-1))
     image = np.broadcast_to(b, shape).reshape(1, conv["in_channels"], *conv["in"])
-    return convolve(image, weight, conv)[0].reshape(out)
+    return np.asarray(convolve(image, weight, conv)[0].reshape(out))

@@ -20,7 +20,7 @@ from .program import Op, Program, Tensor, canonical
 
 __all__ = ["COMPARISONS", "Plan", "layers", "plan", "pool_axes"]
 
-COMPARISONS = ("circuit", "dcf")
+COMPARISONS = ("auto", "circuit", "dcf")
 FLAG_BITS = 32  # ring of the count of elements that left their certified range
 MAX_REQUESTS = 1 << 20
 
@@ -89,7 +89,7 @@ class Plan:
                 checks={int(op): int(request) for op, request in document["checks"]},
                 verdict=int(document["verdict"]),
             )
-            if made.ring not in (32, 64) or made.batch < 1 or made.comparison not in COMPARISONS:
+            if made.ring not in (32, 64) or made.batch < 1 or made.comparison not in COMPARISONS[1:]:
                 raise ValueError(f"ring {made.ring}, batch {made.batch}, comparison {made.comparison!r}")
             _ = made.requests
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -137,10 +137,8 @@ class _Planner:
         return len(self.specs) - 1
 
     def compare(self, n: int, bits: int, operands: Sequence[int] = (), indicator_bits: int = 0, kind: str = "") -> int:
-        # A comparison function's keys grow with every bit; one of a single bit has no domain: the circuit takes those.
-        kind = kind or self.comparison
         return self.add(
-            kind,
+            kind or self.comparison,
             n,
             bits=bits,
             operands=list(operands),
@@ -241,14 +239,17 @@ class _Planner:
 
 
 def plan(program: Program, batch: int, comparison: str = "circuit") -> Plan:
-    """The correlations of one run of `program` on `batch` samples; `comparison` is "circuit" or "dcf".
+    """The correlations of one run of `program` on `batch` samples; `comparison` is "circuit", "dcf" or "auto".
 
+    "auto" is the circuit here, which costs the least on loopback; `estimate.choose` weighs a network.
     Raises ValueError for a batch below 1 or another comparison.
     """
     if batch < 1:
         raise ValueError(f"expected a batch of at least 1, got {batch}")
     if comparison not in COMPARISONS:
-        raise ValueError(f"expected comparison to be one of {COMPARISONS}, got {comparison!r}; resolve 'auto' by choose()")
+        raise ValueError(f"expected comparison to be one of {COMPARISONS}, got {comparison!r}")
+    if comparison == "auto":
+        comparison = "circuit"
     planner = _Planner(program, batch, comparison)
     for index, op in enumerate(program.ops):
         planner.operation(index, op)

@@ -106,7 +106,9 @@ class Server:
                     raise ProtocolError(f"the {source.name} gave no mask for the weights: expected its seed")
                 self._epochs.bind(epoch, source.name, source.weight_seed)
                 (have,) = fields(link.receive("setup"), link.peer, have=bool)
-                if not have:
+                if have:
+                    link.send("go on")
+                else:
                     send_masks(link, weight_masks(self.program, source.weight_seed))
             engine = Engine("server", self.program, plan, link, self._weights, self.config.threads, meter)
             while self._infer(link, engine, source, meter):

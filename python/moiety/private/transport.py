@@ -140,7 +140,7 @@ def _link(sock: socket.socket, tls: Tls | None, server_side: bool, peer: str, ti
         stream = TlsStream(sock, tls.context(server_side), server_side, peer, timeout)
         stream.handshake()
         channel = mpc.callback_channel(stream, timeout, network.rtt_ms, network.mbit)
-        return Link(channel, sock, peer, timeout, stream.role, stream.identity)
+        return Link(channel, sock, peer, timeout, stream)
     except BaseException:
         sock.close()
         raise
@@ -309,7 +309,7 @@ class TlsStream:
         self.identity = hashlib.sha256(certificate or b"").hexdigest()
 
     def exchange(self, out: bytes, n_in: int) -> bytes:
-        """Send `out` and meanwhile receive exactly `n_in` bytes."""
+        """Send `out` and meanwhile receive `n_in` bytes; fewer only where the peer has ended the stream."""
         view, sent = memoryview(out), 0
         result, got = bytearray(n_in), 0
         into = memoryview(result)
@@ -319,15 +319,15 @@ class TlsStream:
                 sent += self._tls.write(view[sent : sent + _RECORD])
             try:
                 while got < n_in:
-                    n = self._tls.read(min(_RECORD, n_in - got), into[got:])  # type: ignore[arg-type]
+                    n = int(self._tls.read(min(_RECORD, n_in - got), into[got:]))  # type: ignore[arg-type]
                     if n == 0:
-                        raise ProtocolError(self._ended(n_in - got))
-                    got += int(n)
+                        return bytes(into[:got])
+                    got += n
                     moved = True
             except ssl.SSLWantReadError:
                 pass
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                raise ProtocolError(self._ended(n_in - got)) from None
+                return bytes(into[:got])
             except ssl.SSLError as error:
                 raise self._refusal(error) from None
             reading = got < n_in or self._incoming.pending < _READ_AHEAD
@@ -337,8 +337,10 @@ class TlsStream:
                 self._wait(reading, time.monotonic() + self._timeout, f"{n_in - got} more bytes")
         return bytes(result)
 
-    def _ended(self, missing: int) -> str:
-        return f"{self._peer} closed the connection: expected {missing} more bytes"
+    def close(self) -> None:
+        """Nothing more goes either way."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def _move(self, reading: bool, needed: bool = False) -> bool:
         """Carry ciphertext between the socket and TLS as far as goes without waiting; whether any moved.

@@ -12,7 +12,9 @@ using moiety::ring::ConvShape;
 
 uint64_t state = 1;
 uint64_t next() { return state = state * 6364136223846793005u + 1442695040888963407u; }
-int64_t pick(int64_t low, int64_t high) { return low + static_cast<int64_t>((next() >> 33) % static_cast<uint64_t>(high - low + 1)); }
+int64_t pick(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>((next() >> 33) % static_cast<uint64_t>(high - low + 1));
+}
 
 ConvShape random_shape() {
     for (;;) {

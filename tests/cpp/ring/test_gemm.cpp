@@ -23,7 +23,8 @@ bool product_is_right(int64_t m, int64_t n, int64_t k, bool accumulate, int thre
     for (int64_t i = 0; i < m; ++i)
         for (int64_t j = 0; j < n; ++j) {
             T sum = accumulate ? before[static_cast<size_t>(i * ldc + j)] : T{0};
-            for (int64_t p = 0; p < k; ++p) sum += a[static_cast<size_t>(i * lda + p)] * b[static_cast<size_t>(p * ldb + j)];
+            for (int64_t p = 0; p < k; ++p)
+                sum += a[static_cast<size_t>(i * lda + p)] * b[static_cast<size_t>(p * ldb + j)];
             expected[static_cast<size_t>(i * ldc + j)] = sum;
         }
     moiety::ring::gemm(a.data(), lda, b.data(), ldb, c.data(), ldc, m, n, k, accumulate, threads);

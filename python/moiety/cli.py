@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from moiety.private.client import ClientConfig
     from moiety.private.program import Program
     from moiety.private.session import Progress
-    from moiety.private.transport import Network, Tls
+    from moiety.private.tls import Tls
+    from moiety.private.transport import Network
 
 __all__ = ["app"]
 
@@ -427,8 +428,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="The JSON document.")] = Path("demo-output/demo.json"),
 ) -> None:
     """Classify photographs with server, dealer and client on this machine, and compare with the plain model."""
-    from moiety.demo import run
+    import moiety.demo
 
+    run: Callable[..., Any] = moiety.demo.run
     run(images, json_path=out, network=network, variant=variant, comparison=comparison)
 
 

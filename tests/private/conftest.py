@@ -25,7 +25,8 @@ from moiety.private.dealer import Dealer
 from moiety.private.material import deal_files
 from moiety.private.program import Certificate, Op, Program, Tensor
 from moiety.private.server import Server, ServerConfig
-from moiety.private.transport import Tls, listen
+from moiety.private.tls import Tls
+from moiety.private.transport import listen
 
 TIMEOUT = 5.0
 COMPARISON = "circuit"

@@ -16,7 +16,8 @@ from cryptography import x509
 from moiety import ProtocolError
 from moiety.private.certs import make_authority, make_certificate, tls_from
 from moiety.private.link import Link
-from moiety.private.transport import Tls, TlsStream, connect, listen, require_role
+from moiety.private.tls import Tls, TlsStream
+from moiety.private.transport import connect, listen, require_role
 
 ADDRESS = "127.0.0.1:0"
 

@@ -26,7 +26,8 @@ from .program import Program
 from .session import Engine, Progress, agree, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter, Stats
-from .transport import Network, Tls, connect, require_role
+from .tls import Tls
+from .transport import Network, connect, require_role
 
 __all__ = ["Client", "ClientConfig", "check_input"]
 

@@ -121,7 +121,7 @@ class Link:
             tag, payload = self.channel.recv(limit)
         if tag != expected:
             raise ProtocolError(f"{self.peer} sent a {_NAMES.get(tag, f'tag-{tag}')} frame: expected {what}")
-        return payload
+        return np.asarray(payload, np.uint8)
 
     @contextlib.contextmanager
     def _named(self) -> Any:

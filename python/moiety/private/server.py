@@ -26,7 +26,8 @@ from .service import Service
 from .session import Engine, agree, fields, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter
-from .transport import Listener, Network, Tls, connect, require_role
+from .tls import Tls
+from .transport import Listener, Network, connect, require_role
 
 __all__ = ["Server", "ServerConfig"]
 

@@ -160,8 +160,9 @@ def test_quadratic_activations(name: str, scalar: bool) -> None:
     shape = (1,) if scalar else (4, 1, 1)
     parts = {key: 0.3 * seeded(*shape, seed=seed) for seed, key in enumerate(("w1", "w2", "b"))}
     model = Call(
-        lambda m, x: m.last(QUADRATICS[name](m, m.first(x)).flatten(1)),
+        lambda m, x: m.last(QUADRATICS[name](m, m.norm(m.first(x))).flatten(1)),
         first=nn.Conv2d(3, 4, 3, padding=1),
+        norm=nn.BatchNorm2d(4),
         last=nn.Linear(64, 3),
         **parts,
     )

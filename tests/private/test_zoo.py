@@ -85,7 +85,9 @@ def test_unet_with_uneven_sizes_and_a_class_for_each_pixel() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "x2"])
 def test_the_demo_network(activation: str) -> None:
-    models = pytest.importorskip("moiety.models", reason="moiety.models is not part of this installation")
+    models = pytest.importorskip(
+        "moiety.models.resnet_cifar", reason="the demo network is not part of this installation"
+    )
     model = zoo.randomise(models.resnet_cifar(activation, widths=(8, 16, 16)))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -95,6 +97,7 @@ def test_the_demo_network(activation: str) -> None:
     found = kinds(program)
     assert found["x2" if activation == "x2" else "relu"] == 5
     assert found["multiply"] == found["add_constant"] == found["scale"] == 0
+    assert found["linear"] == 1 + 2 * 3 + 1
 
 
 def named_bounds(model: nn.Module, x: torch.Tensor) -> dict[str, float]:

@@ -138,12 +138,19 @@ def _progress(label: str) -> Iterator[Progress]:
         yield step
 
 
-def _until_signal() -> Callable[[], bool]:
-    """True once SIGINT or SIGTERM came."""
+@contextmanager
+def _party() -> Iterator[Callable[[], bool]]:
+    """This process is a party, until the function given is true: SIGINT or SIGTERM came."""
+    from moiety._core import mpc
+
+    mpc.retain_memory()
     stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
-    return stopped.is_set
+    before = {name: signal.signal(name, lambda *_: stopped.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped.is_set
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 @app.command()
@@ -253,8 +260,7 @@ def serve(
         insecure_plaintext=insecure_plaintext,
     )
     loaded = load(program)
-    stop = _until_signal()
-    with listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
+    with _party() as stop, listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
         server = Server(loaded, listener, config)
         try:
             address = str(listener.address)
@@ -282,9 +288,8 @@ def dealer(
     from moiety.private.dealer import Dealer
     from moiety.private.transport import listen as listen_at
 
-    stop = _until_signal()
     tls = _tls(certs, name, "dealer")
-    with listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
+    with _party() as stop, listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
         service = Dealer(listener, _state(state, "dealer"), timeout=timeout, threads=threads, limit=limit)
         address = str(listener.address)
         _emit(json, {"listening": address}, f"dealing at {address}")

@@ -133,8 +133,8 @@ def run_local(
     batch = check_input(program, x)
     if randomness not in ("dealer", "file"):
         raise ValueError(f'randomness is {randomness!r}: expected "dealer" or "file"')
-    if comparison not in ("auto", *COMPARISONS):
-        raise ValueError(f"comparison is {comparison!r}: expected one of auto, {', '.join(COMPARISONS)}")
+    if comparison not in COMPARISONS:
+        raise ValueError(f"comparison is {comparison!r}: expected one of {', '.join(COMPARISONS)}")
     if repeat < 1 or threads < 1:
         raise ValueError(f"repeat {repeat}, threads {threads}: expected both to be at least 1")
     shape = Network.of(network)

@@ -19,7 +19,7 @@ from .epochs import ServerEpochs, send_masks
 from .execute import weight_masks, weights
 from .link import Link
 from .material import MaterialFile
-from .plan import COMPARISONS, Plan
+from .plan import Plan
 from .plan import plan as make_plan
 from .program import Program
 from .service import Service
@@ -152,7 +152,7 @@ class Server:
         else:
             fits = isinstance(batch, int) and not isinstance(batch, bool) and 1 <= batch <= self.config.max_batch
             ours |= {"batch": batch if fits else self.config.max_batch}
-            ours |= {"comparison": comparison if comparison in COMPARISONS else COMPARISONS[0]}
+            ours |= {"comparison": comparison if comparison in ("circuit", "dcf") else "circuit"}
             ours |= {"randomness": "dealer" if self.config.dealer is not None else "file"}
         plan = file.plan if file is not None else self._plan(ours["batch"], ours["comparison"])
         if ours["randomness"] == "dealer":

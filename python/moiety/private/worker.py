@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from moiety import ProtocolError
-
 from moiety._core import mpc
 
 from .client import Client, ClientConfig

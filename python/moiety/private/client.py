@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from moiety import ProtocolError
 
 from .epochs import load_masks, receive_masks, require_id
-from .estimate import choose
+from .cost import choose
 from .execute import RangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile

@@ -196,8 +196,9 @@ class Client:
                     left_range = error
             counted = link.receive("done").get("stats")
         except BaseException as error:
-            self.close(error)
-            raise
+            whole = link.also(error)
+            self.close(whole)
+            raise whole from None
         if left_range is not None:
             meter.take()
             raise left_range

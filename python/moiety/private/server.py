@@ -115,8 +115,9 @@ class Server:
             while self._infer(link, engine, source, meter):
                 done += 1
         except BaseException as error:
-            source.close(error)
-            raise
+            whole = link.also(error)
+            source.close(whole)
+            raise whole from None
         source.close()
         log.info("a client left after %d inferences", done)
 

@@ -68,15 +68,18 @@ Task extend(Party<T>& party, int64_t index, std::span<const T> v, int k, bool is
 template <class T>
 Task reveal(Party<T>& party, std::span<const T> x, int bits, T* out) {
     const int64_t n = static_cast<int64_t>(x.size());
+    check(bits >= 1 && bits <= Party<T>::ring_bits, "an output has 1 to ", Party<T>::ring_bits, " bits, got ", bits);
     const int bytes = static_cast<int>(packed_bytes(bits));
+    const T mask = static_cast<T>(bits == Party<T>::ring_bits ? ~T{} : (T{1} << bits) - 1);
     Buffer<uint8_t> message(n * bytes);
     if (party.server()) {
-        crypto::pack(x.data(), n, bytes, message.data());
+        // The upper bits of a share may hold more of the value than the client is to learn.
+        for (int64_t i = 0; i < n; ++i) out[i] = x[static_cast<size_t>(i)] & mask;
+        crypto::pack(out, n, bytes, message.data());
         co_await Hop().send(message.data(), message.size());
     } else {
         co_await Hop().receive(message.data(), message.size());
         crypto::unpack(message.data(), n, bytes, out);
-        const T mask = static_cast<T>(bits == Party<T>::ring_bits ? ~T{} : (T{1} << bits) - 1);
         for (int64_t i = 0; i < n; ++i) out[i] = (out[i] + x[static_cast<size_t>(i)]) & mask;
     }
 }

@@ -140,7 +140,8 @@ class Emitter:
         for op in ops:
             t = tensors[op.output]
             if op.kind == "truncate" and t.bits < self.ring:
-                tensors[op.output] = dataclasses.replace(t, bits=need[op.output])
+                fits = bits_for(self.intervals[op.output].bound, t.fraction)
+                tensors[op.output] = dataclasses.replace(t, bits=max(fits, need[op.output]))
             elif op.kind in LOCAL:
                 tensors[op.output] = dataclasses.replace(t, bits=min(tensors[i].bits for i in op.inputs))
             elif op.kind in ("add_constant", "sumpool", "scale"):

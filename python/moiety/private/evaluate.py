@@ -33,7 +33,7 @@ def convolve(x: Floats, weight: Floats, conv: dict[str, Any]) -> Floats:
     """The same on float64 arrays."""
     import torch
 
-    y = conv3d(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(weight)), conv)
+    y = conv3d(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(weight)), conv)
     return np.asarray(y.numpy())
 
 
@@ -56,7 +56,7 @@ class Evaluator:
         for node in self.nodes:
             for key in ("weight", "bias", "a", "b", "c2", "c1", "c0", "matrix"):
                 if node.attrs.get(key) is not None:
-                    array = torch.from_numpy(np.ascontiguousarray(node.attrs[key]))
+                    array = torch.from_numpy(np.array(node.attrs[key]))
                     self.constants[node, key] = array.to(self.dtype)
 
     def __call__(self, x: torch.Tensor, observe: Callable[[Node, torch.Tensor], None] | None = None) -> torch.Tensor:

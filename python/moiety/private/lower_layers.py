@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["LAYERS"]
 
 
-def channel_shaped(interval: Interval, rank: int) -> Interval:
-    """(channels,) -> (channels, 1, ...)."""
+def channel_shaped(interval: Interval, shape: tuple[int, ...]) -> Interval:
+    """(channels,) -> (channels, 1, ...), or the whole shape if every element is a channel."""
     if interval.lo.ndim != 1:
         return interval
-    spread = [-1, *[1] * (rank - 1)]
+    spread = shape if interval.lo.size != shape[0] else (-1, *[1] * (len(shape) - 1))
     return Interval(interval.lo.reshape(spread), interval.hi.reshape(spread), interval.how)
 
 
@@ -40,8 +40,10 @@ def emit_linear(low: Lowering, node: Node, conv: dict[str, Any], weight: Any, bi
     name = str(len(low.out.tensors))
     w = low.out.array(f"{name}.weight", weight, weight_fraction, node)
     b = None if bias is None else low.out.array(f"{name}.bias", bias, x.fraction + weight_fraction, node)
+    if b is not None and b.size == conv["out_channels"]:
+        b = b.reshape(-1)
     interval = ranges.linear_interval(low.interval(number), x.shape, w, b, conv)
-    interval = low.tighten(node, channel_shaped(interval, len(node.shape)))
+    interval = low.tighten(node, channel_shaped(interval, node.shape))
     attrs = {
         "conv": conv,
         "weight": f"{name}.weight",
@@ -131,7 +133,6 @@ def emit_narrow(
     low: Lowering, node: Node, kind: str, number: int, bits: int, interval: Interval, attrs: dict[str, Any]
 ) -> int:
     t = low.out.tensors[number]
-    interval = low.tighten(node, interval)
     return low.out.emit(kind, [number], node.shape, t.fraction, bits, interval, node, {"bits": bits, **attrs})
 
 

@@ -260,14 +260,15 @@ def _(b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, _m: float, eps
     return normalise(b, x, w, bias, mean, var, eps), None, None
 
 
-@handles("relu", "relu_")
+@handles("relu")
 def relu(b: Builder, x: Any) -> Node:
     x = need_data(x)
     return b.node("relu", [x], x.shape)
 
 
-@handles("hardtanh", "hardtanh_", "clamp", "clamp_")
-def clamp(b: Builder, x: Any, low: Any = -1.0, high: Any = 1.0) -> Node:
+@handles("clamp")
+def clamp(b: Builder, x: Any, min: Any = None, max: Any = None) -> Node:
+    low, high = min, max  # torch's names
     x = need_data(x)
     if not all(v is None or isinstance(v, (int, float)) for v in (low, high)):
         raise Refused("expected constant limits")
@@ -282,6 +283,11 @@ def clamp(b: Builder, x: Any, low: Any = -1.0, high: Any = 1.0) -> Node:
     return b.node("subtract", [x, relu(b, x if high == 0 else shift(b, x, -high))], x.shape)  # x - relu(x - high)
 
 
+@handles("hardtanh")
+def _(b: Builder, x: Any, low: float = -1.0, high: float = 1.0) -> Node:
+    return clamp(b, x, low, high)
+
+
 @handles("clamp_min")
 def _(b: Builder, x: Any, low: Any) -> Node:
     return clamp(b, x, low, None)
@@ -292,7 +298,7 @@ def _(b: Builder, x: Any, high: Any) -> Node:
     return clamp(b, x, None, high)
 
 
-@handles("relu6", "relu6_")
+@handles("relu6")
 def _(b: Builder, x: Any) -> Node:
     return clamp(b, x, 0.0, 6.0)
 

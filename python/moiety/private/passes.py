@@ -25,9 +25,9 @@ def simplify(graph: Graph) -> None:
     """All passes, in place."""
     pool_first(graph)
     merge_padding(graph)
-    fold_back(graph, repeat=False)  # what a polynomial is written in stays its one base
+    fold_back(graph, repeat=False)
     fuse_polynomials(graph)
-    fold_back(graph)
+    fold_back(graph, repeat=True)
     merge_affines(graph)
     fold_resampling(graph)
     sink_affines(graph)
@@ -117,16 +117,18 @@ def scale_inputs(weight: Floats, a: Floats, conv: dict[str, Any]) -> Floats:
     return np.asarray(split.reshape(weight.shape))
 
 
-def fold_back(graph: Graph, repeat: bool = True) -> None:
+def fold_back(graph: Graph, repeat: bool) -> None:
     """a * linear(x) + b -> linear: batch norm after a convolution.
 
-    A linear node with several readers is left alone or, with `repeat`, repeated for this one: its input is opened once anyway.
+    With `repeat`, a linear node with several readers is repeated for this one: its input is opened once anyway. That
+    comes after the search for polynomials, whose terms must keep their common base.
     """
+    users = graph.consumers()
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None
         if node.kind != "affine" or below is None or below.kind != "linear":
             continue
-        if not repeat and len(graph.consumers()[below]) != 1:
+        if len(users.get(below, [node])) > 1 and not repeat:
             continue
         a, b, bits = factors(node)
         if a is not None and not per_channel(a):
@@ -154,13 +156,22 @@ def add_bias(bias: Floats | None, more: Floats, shape: tuple[int, ...]) -> Float
     return np.array(np.broadcast_to(spread[0] + spread[1], shape))
 
 
+def all_take(readers: list[Node]) -> bool:
+    """Do all readers multiply by something held by the server, so that a local operation before them can go into it?
+
+    If one does not, folding it into the others would open both what is before and what is after it.
+    """
+    return all(user.kind == "linear" or user.attrs.get("a") is not None for user in readers)
+
+
 def merge_affines(graph: Graph) -> None:
     """affine(x / n) -> affine with a / n: one multiplication instead of two."""
+    users = graph.consumers()
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None
-        if node.kind != "affine" or "divisor" in node.attrs or below is None:
+        if node.kind != "affine" or node.attrs.get("a") is None or below is None:
             continue
-        if below.kind == "affine" and "divisor" in below.attrs and node.attrs["a"] is not None:
+        if below.kind == "affine" and "divisor" in below.attrs and all_take(users[below]):
             a, _, bits = factors(below)
             assert a is not None
             attrs = {"a": node.attrs["a"] * a, "b": node.attrs["b"], "extra_bits": bits}
@@ -273,11 +284,14 @@ def fold_forward(graph: Graph) -> None:
     changed = True
     while changed:
         changed = False
+        users = graph.consumers()
         for node in graph.nodes():
             below = node.inputs[0] if node.inputs else None
             if node.kind != "linear" or below is None or below.kind != "affine":
                 continue
             a, b, bits = factors(below)
+            if below.attrs.get("a") is None and not all_take(users.get(below, [])):
+                continue
             if a is not None and not per_channel(a):
                 continue
             conv, weight, bias = node.attrs["conv"], node.attrs["weight"], node.attrs["bias"]

@@ -1,0 +1,86 @@
+"""Measures kernels, protocols, networks and peers in one run and writes the report and its raw figures.
+
+    python bench/run.py --out bench/RESULTS.md [--quick] [--skip-peers]
+
+What cannot be measured is a row that says why; the run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import machine  # noqa: E402
+import measure  # noqa: E402
+from cases import KERNELS, NETWORKS, PROTOCOLS  # noqa: E402
+from peers import PEERS, run_peers  # noqa: E402
+from report import render  # noqa: E402
+
+
+def attempt(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The measurement, or why there is none: a bench reports what fails and goes on."""
+    try:
+        return call()
+    except Exception as error:
+        print(f"  not measured: {error!r}", flush=True)
+        words = " ".join(str(error).split())[:200]
+        return {"missing": f"{type(error).__name__}: {words}".replace("|", "/")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the machinery, measures nothing")
+    parser.add_argument("--skip-peers", action="store_true")
+    options = parser.parse_args()
+    quick = options.quick
+
+    start = time.perf_counter()
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
+        "quick": quick,
+        "machine": machine.describe(),
+        "load": {},
+    }
+    at_start = machine.load()
+
+    def section(name: str, rows: dict[str, Callable[[], dict[str, Any]]]) -> None:
+        before = machine.load()
+        results[name] = {}
+        for key, call in rows.items():
+            print(f"{time.perf_counter() - start:6.1f} s  {name}: {key}", flush=True)
+            results[name][key] = attempt(call)
+        results["load"][name] = [before, machine.load()]
+
+    results["peaks"] = machine.peaks()
+    section("kernels", {case.key: lambda case=case: measure.kernel(case, quick) for case in KERNELS})
+    section("protocols", {case.key: lambda case=case: measure.protocol(case, quick) for case in PROTOCOLS})
+    runs = [(case, comparison) for case in NETWORKS for comparison in case.comparisons]
+    section(
+        "networks",
+        {f"{case.key} {how}": lambda case=case, how=how: measure.network(case, how, quick) for case, how in runs},
+    )
+    before = machine.load()
+    results["peers"] = {} if options.skip_peers else run_peers(list(PEERS))
+    results["load"]["peers"] = [before, machine.load()]
+    results["load"]["run"] = [at_start, machine.load()]
+    results["seconds"] = time.perf_counter() - start
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    raw = options.out.with_name("results.json")
+    raw.write_text(json.dumps(results, indent=1, default=float) + "\n")
+    options.out.write_text(render(results))
+    print(f"wrote {options.out} and {raw}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

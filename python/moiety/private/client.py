@@ -195,6 +195,7 @@ class Client:
                     # For the client alone: towards the server the session goes on as if nothing had happened.
                     left_range = error
             counted = link.receive("done").get("stats")
+            meter.skip()
         except BaseException as error:
             whole = link.also(error)
             self.close(whole)

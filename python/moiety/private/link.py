@@ -96,6 +96,15 @@ class Link:
         with self._named():
             self.channel.send(MATERIAL, payload)
 
+    def meet(self, kind: str) -> None:
+        """Both sides send `kind` at the same time: one hop, after which either may speak."""
+        self._sending = True
+        self.send(kind)
+        self._sending = False
+        self.receive(kind)
+        self.hops += 1
+        self._sending = None
+
     def receive(self, *kinds: str) -> dict[str, Any]:
         """The next control frame, which must be one of `kinds`."""
         payload = bytes(self._receive(CONTROL, _CONTROL_LIMIT, " or ".join(f'"{kind}"' for kind in kinds)))

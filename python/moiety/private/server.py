@@ -137,6 +137,7 @@ class Server:
         with meter.phase("online"):
             engine.online(None)
         link.send("done", stats=meter.take())
+        meter.skip()
         return True
 
     def _handshake(self, link: Link) -> tuple[Plan, MaterialFile | None, str]:

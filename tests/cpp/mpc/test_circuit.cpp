@@ -182,9 +182,14 @@ void ring_kernels_agree() {
             std::vector<std::vector<T>> results;
             for (Isa level : levels()) {
                 set_isa(level);
-                std::vector<T> out(3 * size);
+                // The split fills one output and a plane, the product adds to what is there.
+                std::vector<T> out(4 * size);
+                std::vector<uint64_t> top(d.size());
                 const auto& kernel = kernels().template ring<T>();
-                kernel.bit_product(n, server, d.data(), e.data(), own.data(), x.data(), out.data());
+                kernel.split(n, x.data(), T{7}, static_cast<T>(~T{} >> 3), 11, 5, T{3}, top.data(), out.data() + 3 * n);
+                std::copy(y.begin(), y.end(), out.begin());
+                kernel.add_product(n, server, d.data(), e.data(), own.data(), x.data(), 9, T{1}, out.data());
+                for (uint64_t word : top) out.push_back(static_cast<T>(word ^ (word >> 32)));
                 kernel.select(n, server, d.data(), x.data(), y.data(), z.data(), u.data(), out.data() + n);
                 kernel.bit_to_ring(n, server, d.data(), x.data(), out.data() + 2 * n);
                 results.push_back(std::move(out));

@@ -195,9 +195,11 @@ class Client:
                     # For the client alone: towards the server the session goes on as if nothing had happened.
                     left_range = error
             counted = link.receive("done").get("stats")
+            meter.skip()
         except BaseException as error:
-            self.close(error)
-            raise
+            whole = link.also(error)
+            self.close(whole)
+            raise whole from None
         if left_range is not None:
             meter.take()
             raise left_range

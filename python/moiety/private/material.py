@@ -102,8 +102,8 @@ def deal_files(
             dealer = mpc.Dealer(plan.ring, plan.requests, seeds["server"], seeds["client"], weight_seed, threads)
             for index in range(len(plan.requests)):
                 for role, piece in zip(("server", "client"), dealer.deal(index), strict=True):
-                    files[role].write(piece)
-                    digests[role].update(piece)
+                    files[role].write(piece.data)
+                    digests[role].update(piece.data)
             for role, file in files.items():
                 file.write(digests[role].digest())
             if progress is not None:

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "core/memory.hpp"
 #include "mpc/compare.hpp"
 #include "mpc/linear.hpp"
 #include "mpc/pool.hpp"
@@ -79,7 +80,8 @@ PoolShape pool_of(int64_t outer, const std::vector<std::array<int64_t, 6>>& axes
 }
 
 Exchange python_exchange(const py::object& transport) {
-    return [method = transport.attr("exchange")](const std::vector<uint8_t>& out, int64_t n) {
+    // An owned reference: a bare attr() would not keep the transport alive.
+    return [method = py::object(transport.attr("exchange"))](const std::vector<uint8_t>& out, int64_t n) {
         const py::gil_scoped_acquire gil;
         const py::bytes sent(reinterpret_cast<const char*>(out.data()), out.size());
         const py::buffer_info info = py::buffer(method(sent, n)).request();
@@ -333,7 +335,7 @@ void register_channel(py::module_& m) {
           py::arg("fd"), py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
     m.def("callback_channel",
           [](const py::object& transport, double timeout, double rtt_ms, double mbit) {
-              std::function<void()> close = [method = transport.attr("close")] {
+              std::function<void()> close = [method = py::object(transport.attr("close"))] {
                   const py::gil_scoped_acquire gil;
                   method();
               };
@@ -396,4 +398,5 @@ void register_mpc(py::module_& parent) {
         return py::bytes(reinterpret_cast<const char*>(block.data()), block.size());
     });
     m.def("process_cpu_seconds", &process_cpu_seconds);
+    m.def("retain_memory", &retain_memory, "Keep freed memory in this process; for party processes.");
 }

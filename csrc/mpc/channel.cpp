@@ -96,10 +96,13 @@ void Channel::hop(std::span<const Bytes> out, std::span<const MutableBytes> in) 
         expected += static_cast<int64_t>(part.size());
     }
     std::vector<uint8_t> error;
+    bool refused = false;
     const OnHeader on_header = [&](const uint8_t* bytes) -> std::vector<MutableBytes> {
         const FrameHeader header = FrameHeader::read(bytes);
         if (header.tag == static_cast<uint32_t>(Tag::error)) {
+            refused = true;
             error.resize(std::min(header.length, kErrorLimit));
+            if (error.empty()) return {};
             return {MutableBytes(error)};
         }
         if (header.tag != static_cast<uint32_t>(Tag::step) || header.length != static_cast<uint64_t>(expected))
@@ -108,11 +111,13 @@ void Channel::hop(std::span<const Bytes> out, std::span<const MutableBytes> in) 
         return targets;
     };
     if (parts.empty() && expected == 0) return;
-    transfer(parts, received_header, expected > 0 ? &on_header : nullptr, expected);
-    if (expected > 0) {
-        if (!error.empty()) throw_peer_error(error);
-        deliver(FrameHeader::read(received_header));
+    try {
+        transfer(parts, received_header, expected > 0 ? &on_header : nullptr, expected);
+    } catch (const ProtocolError&) {
+        if (!refused) throw;  // what the peer said explains a link that broke afterwards
     }
+    if (refused) throw_peer_error(error);
+    if (expected > 0) deliver(FrameHeader::read(received_header));
 }
 
 void Channel::send(Tag tag, Bytes payload) {

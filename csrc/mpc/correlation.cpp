@@ -68,6 +68,9 @@ void Request::validate(int ring_bits) const {
             check(beta_bits() >= 1 && beta_bits() <= ring_bits, name, " multiplies 1 to ", ring_bits, " bits, got ", beta_bits());
             check(!self_operand || (!operands.empty() && operands[0] == bits), name, " of itself needs a first operand of ", bits,
                   " bits");
+            for (int width : operands)
+                check(width >= 1 && width <= ring_bits, name, " takes operands of 1 to ", ring_bits, " bits, got ", width);
+            check(indicator_bits >= 0, name, " takes an indicator of 0 to ", ring_bits, " bits, got ", indicator_bits);
             check(operands.size() <= 64, name, " takes at most 64 operands, got ", operands.size());
             break;
     }
@@ -124,7 +127,13 @@ template <class T>
 Buffer<T> view_of(const Request& request, const Buffer<T>& source) {
     const View& view = request.view;
     int64_t last = view.offset;
-    for (size_t d = 0; d < view.shape.size(); ++d) last += (view.shape[d] - 1) * view.strides[d];
+    for (size_t d = 0; d < view.shape.size(); ++d) {
+        // Neither factor exceeds 2^34, but their product may leave 64 bits: divide instead.
+        const int64_t steps = view.shape[d] - 1, room = source.size() - 1 - last;
+        check(room >= 0 && (view.strides[d] == 0 || steps <= room / view.strides[d]), "mask_view of ", request.n,
+              " elements reaches beyond its mask of ", source.size());
+        last += steps * view.strides[d];
+    }
     check(last < source.size(), "mask_view reaches element ", last, " of a mask of ", source.size());
     Buffer<T> out(request.n);
     std::vector<int64_t> index(view.shape.size(), 0);

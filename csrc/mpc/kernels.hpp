@@ -19,9 +19,13 @@ struct NodeOutput {
 
 template <class T>
 struct RingKernels {
-    // out = share of p*q for bits p (S) and q (C), from d = p ^ u and e = q ^ v opened, own = u at S or v at C and a share of u*v:
-    // p q = A B uv + A e u + B d v + d e with A = 1-2d, B = 1-2e.
-    void (*bit_product)(int64_t n, bool server, const uint64_t* d, const uint64_t* e, const uint64_t* own, const T* uv, T* out);
+    // First half of a truncation or extension (linear.hpp): v = (y + offset) & mask; bit i of `top` = NOT bit `position` of v (zero past
+    // n); out = (v >> shift) + back.
+    void (*split)(int64_t n, const T* y, T offset, T mask, int position, int shift, T back, uint64_t* top, T* out);
+    // Second half: out += (share of p*q - one) << modulus, for bits p (S) and q (C), from d = p ^ u and e = q ^ v opened, own = u at S
+    // or v at C and a share of u*v: p q = A B uv + A e u + B d v + d e with A = 1-2d, B = 1-2e.
+    void (*add_product)(int64_t n, bool server, const uint64_t* d, const uint64_t* e, const uint64_t* own, const T* uv, int modulus,
+                        T one, T* out);
     // out = share of b*x from the opened bit db = b ^ beta and dx = x + delta, and shares of beta, delta and beta*delta:
     // b x = db (dx - delta) + (1-2db) (beta dx - beta delta).
     void (*select)(int64_t n, bool server, const uint64_t* db, const T* dx, const T* delta, const T* beta, const T* beta_delta,

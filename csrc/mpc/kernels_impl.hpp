@@ -241,22 +241,37 @@ void deal_inner(int radix, bool with_p, int64_t words, const uint64_t* const* ga
 }
 
 template <class T>
-void bit_product(int64_t n, bool server, const uint64_t* d_words, const uint64_t* e_words, const uint64_t* own_words, const T* uv,
-                 T* out) {
+void split(int64_t n, const T* y, T offset, T mask, int position, int shift, T back, uint64_t* top, T* out) {
+    for (int64_t base = 0; base < n; base += 64) {
+        const int64_t count = n - base < 64 ? n - base : 64;
+        uint64_t word = 0;
+        for (int64_t i = 0; i < count; ++i) {
+            const T v = (y[base + i] + offset) & mask;
+            word |= static_cast<uint64_t>(~(v >> position) & 1) << i;
+            out[base + i] = (v >> shift) + back;
+        }
+        top[base / 64] = word;
+    }
+}
+
+template <class T>
+void add_product(int64_t n, bool server, const uint64_t* d_words, const uint64_t* e_words, const uint64_t* own_words, const T* uv,
+                 int modulus, T one, T* out) {
     for (int64_t base = 0; base < n; base += 64) {
         const uint64_t d_word = d_words[base / 64], e_word = e_words[base / 64], own_word = own_words[base / 64];
         // S adds A e u + d e, C adds B d v.
         const uint64_t other_word = server ? e_word : d_word;
         const uint64_t flip_word = server ? d_word : e_word;
         const uint64_t public_word = server ? d_word & e_word : 0;
+        const uint64_t negative_word = d_word ^ e_word, product_word = other_word & own_word;
         const int64_t count = n - base < 64 ? n - base : 64;
         for (int64_t i = 0; i < count; ++i) {
-            const T negative = static_cast<T>(((d_word ^ e_word) >> i) & 1);
-            const T product = static_cast<T>(((other_word & own_word) >> i) & 1);
+            const T negative = static_cast<T>((negative_word >> i) & 1);
+            const T product = static_cast<T>((product_word >> i) & 1);
             const T flip = static_cast<T>((flip_word >> i) & 1);
             const T pub = static_cast<T>((public_word >> i) & 1);
-            const T share = uv[base + i];
-            out[base + i] = (share ^ (T{} - negative)) + negative + ((product ^ (T{} - flip)) + flip) + pub;
+            const T share = ((uv[base + i] ^ (T{} - negative)) + negative) + ((product ^ (T{} - flip)) + flip) + pub;
+            out[base + i] += (share - one) << modulus;
         }
     }
 }
@@ -295,8 +310,8 @@ constexpr Kernels make_kernels() {
             inner<V>,
             deal_leaf<V>,
             deal_inner<V>,
-            {bit_product<uint32_t>, select<uint32_t>, bit_to_ring<uint32_t>},
-            {bit_product<uint64_t>, select<uint64_t>, bit_to_ring<uint64_t>}};
+            {split<uint32_t>, add_product<uint32_t>, select<uint32_t>, bit_to_ring<uint32_t>},
+            {split<uint64_t>, add_product<uint64_t>, select<uint64_t>, bit_to_ring<uint64_t>}};
 }
 
 }  // namespace

@@ -18,21 +18,10 @@ Task correct_wrap(Party<T>& party, int64_t index, int64_t n, Buffer<uint64_t> ow
     for (int64_t w = 0; w < words; ++w) own[w] ^= material.bits[w];
     Buffer<uint64_t> peer(words);
     co_await Hop().send(own.data(), words).receive(peer.data(), words);
-    Buffer<T> product(n);
     const uint64_t* d = party.server() ? own.data() : peer.data();
     const uint64_t* e = party.server() ? peer.data() : own.data();
-    kernels().template ring<T>().bit_product(n, party.server(), d, e, material.bits.data(), material.share.data(), product.data());
-    const T one = party.server() ? T{1} : T{};
-    for (int64_t i = 0; i < n; ++i) out[i] += (product[i] - one) << modulus;
-}
-
-// Complemented bit `position` of every element.
-template <class T>
-Buffer<uint64_t> complemented(const T* x, int64_t n, int position) {
-    Buffer<uint64_t> plane(plane_words(n));
-    crypto::to_planes(x, n, position, 1, plane.data(), plane.size());
-    for (int64_t w = 0; w < plane.size(); ++w) plane[w] = ~plane[w];
-    return plane;
+    kernels().template ring<T>().add_product(n, party.server(), d, e, material.bits.data(), material.share.data(), modulus,
+                                             party.server() ? T{1} : T{}, out);
 }
 
 }  // namespace
@@ -59,10 +48,9 @@ Task truncate(Party<T>& party, int64_t index, std::span<const T> y, int shift, T
     const int64_t n = static_cast<int64_t>(y.size());
     check(shift >= 1 && shift <= ring - 2, "a truncation drops 1 to ", ring - 2, " bits, got ", shift);
     const T offset = party.server() ? T{1} << (ring - 2) : T{};
-    for (int64_t i = 0; i < n; ++i) out[i] = y[static_cast<size_t>(i)] + offset;
-    Buffer<uint64_t> top = complemented(out, n, ring - 1);
     const T back = party.server() ? T{1} - (T{1} << (ring - 2 - shift)) : T{};
-    for (int64_t i = 0; i < n; ++i) out[i] = (out[i] >> shift) + back;
+    Buffer<uint64_t> top(plane_words(n));
+    kernels().template ring<T>().split(n, y.data(), offset, ~T{}, ring - 1, shift, back, top.data(), out);
     co_await correct_wrap(party, index, n, std::move(top), ring - shift, out);
 }
 
@@ -72,26 +60,26 @@ Task extend(Party<T>& party, int64_t index, std::span<const T> v, int k, bool is
     const int64_t n = static_cast<int64_t>(v.size());
     check(k >= 2 && k < ring, "an extension starts from 2 to ", ring - 1, " bits, got ", k);
     const T offset = party.server() && is_signed ? T{1} << (k - 2) : T{};
-    const T mask = (T{1} << k) - 1;
-    for (int64_t i = 0; i < n; ++i) out[i] = (v[static_cast<size_t>(i)] + offset) & mask;
-    Buffer<uint64_t> top = complemented(out, n, k - 1);
-    if (offset != 0)
-        for (int64_t i = 0; i < n; ++i) out[i] -= offset;
+    Buffer<uint64_t> top(plane_words(n));
+    kernels().template ring<T>().split(n, v.data(), offset, (T{1} << k) - 1, k - 1, 0, T{} - offset, top.data(), out);
     co_await correct_wrap(party, index, n, std::move(top), k, out);
 }
 
 template <class T>
 Task reveal(Party<T>& party, std::span<const T> x, int bits, T* out) {
     const int64_t n = static_cast<int64_t>(x.size());
+    check(bits >= 1 && bits <= Party<T>::ring_bits, "an output has 1 to ", Party<T>::ring_bits, " bits, got ", bits);
     const int bytes = static_cast<int>(packed_bytes(bits));
+    const T mask = static_cast<T>(bits == Party<T>::ring_bits ? ~T{} : (T{1} << bits) - 1);
     Buffer<uint8_t> message(n * bytes);
     if (party.server()) {
-        crypto::pack(x.data(), n, bytes, message.data());
+        // The upper bits of a share may hold more of the value than the client is to learn.
+        for (int64_t i = 0; i < n; ++i) out[i] = x[static_cast<size_t>(i)] & mask;
+        crypto::pack(out, n, bytes, message.data());
         co_await Hop().send(message.data(), message.size());
     } else {
         co_await Hop().receive(message.data(), message.size());
         crypto::unpack(message.data(), n, bytes, out);
-        const T mask = static_cast<T>(bits == Party<T>::ring_bits ? ~T{} : (T{1} << bits) - 1);
         for (int64_t i = 0; i < n; ++i) out[i] = (out[i] + x[static_cast<size_t>(i)]) & mask;
     }
 }

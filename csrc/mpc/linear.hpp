@@ -30,7 +30,7 @@ Task truncate(Party<T>& party, int64_t request, std::span<const T> y, int shift,
 template <class T>
 Task extend(Party<T>& party, int64_t request, std::span<const T> v, int k, bool is_signed, T* out);
 
-// `out` (C only) receives the value mod 2^bits.
+// `out` receives the value mod 2^bits at C, and S's own share mod 2^bits at S.
 template <class T>
 Task reveal(Party<T>& party, std::span<const T> x, int bits, T* out);
 

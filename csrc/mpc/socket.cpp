@@ -77,10 +77,23 @@ class SocketChannel final : public Channel {
         if (on_header != nullptr) receiving.emplace_back(header, FrameHeader::size);
         bool header_pending = on_header != nullptr;
         size_t sent = 0, received = 0;
+        std::string broken;  // why writing ended early: reading goes on, the peer may have explained itself
         while (sent < sending.size() || received < receiving.size()) {
             // Try both directions first and sleep only when neither moves.
             bool moved = false;
-            if (sent < sending.size()) moved |= write_some(sending, sent);
+            if (sent < sending.size()) {
+                try {
+                    moved |= write_some(sending, sent);
+                } catch (const ProtocolError& error) {
+                    if (on_header == nullptr) {
+                        drain_error();
+                        throw;
+                    }
+                    broken = error.what();
+                    sent = sending.size();
+                    moved = true;
+                }
+            }
             if (received < receiving.size()) {
                 moved |= read_some(receiving, received);
                 if (header_pending && received == 1) {
@@ -90,6 +103,7 @@ class SocketChannel final : public Channel {
             }
             if (!moved) wait(sent < sending.size(), received < receiving.size());
         }
+        if (!broken.empty()) throw ProtocolError(broken);
     }
 
     bool write_some(std::vector<Bytes>& parts, size_t& next) {
@@ -100,7 +114,6 @@ class SocketChannel final : public Channel {
         const ssize_t count = ::sendmsg(fd_, &message, kNoSignal);
         if (count < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
-            drain_error();
             fail("the peer closed the link while a message was being sent");
         }
         advance(parts, next, static_cast<size_t>(count));

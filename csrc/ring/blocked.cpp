@@ -9,10 +9,10 @@
 namespace moiety::ring {
 namespace {
 
-constexpr int64_t depth_limit = 384;    // p of a block: long enough that reading and writing C is seldom
-constexpr int64_t row_limit = 96;       // rows of a block of A: with the depth above, a part of the second-level cache
-constexpr int64_t column_limit = 1024;  // columns of a block of B: enough uses of a packed block of A
-constexpr int64_t slack = 64;           // elements past the packed panels that pack_b may write
+constexpr int64_t depth_limit = 320;   // p of a block: long enough that reading and writing C is seldom
+constexpr int64_t row_limit = 96;      // rows of a block of A: with the depth above, a part of the second-level cache
+constexpr int64_t column_limit = 512;  // columns of a block of B: with the depth above, about the second-level cache
+constexpr int64_t slack = 64;          // elements past the packed panels that pack_b may write
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -25,6 +25,17 @@ inline void put(const typename Vector<T>::Register (&sum)[Rows][Vectors], T* c, 
         }
 }
 
+template <class T, int Rows, int Vectors>
+inline void put_totals(const typename Vector<T>::Accumulator (&sum)[Rows][Vectors], T* c, int64_t ldc, int64_t n,
+                       bool accumulate) {
+    typename Vector<T>::Register total[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) total[i][v] = Vector<T>::total(sum[i][v]);
+    put<T, Rows, Vectors>(total, c, ldc, n, accumulate);
+}
+
 // The register tile: Rows x Vectors accumulators live in registers while p runs over the depth. Each step loads Vectors
 // vectors of B and one column of A once, so the multiplier and not the load ports sets the pace. Every loop over an
 // array of registers is unrolled by command: otherwise the compiler keeps the array in memory.
@@ -50,12 +61,7 @@ void plain_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, i
         a += Packed ? V::tile_rows : 1;
         b += V::tile_vectors * V::lanes;
     }
-    typename V::Register total[Rows][Vectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) total[i][v] = V::total(sum[i][v]);
-    put<T, Rows, Vectors>(total, c, ldc, n, accumulate);
+    put_totals<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
 }
 
 // The same product by Winograd's inner product (IEEE Trans. Computers C-17, 1968), which holds in any commutative ring:
@@ -71,12 +77,12 @@ void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t l
     constexpr int64_t columns = V::tile_vectors * V::lanes;
     const int64_t pairs = (depth + 1) / 2;
     const T *a_correction = a + 2 * pairs * V::tile_rows, *b_correction = b + 2 * pairs * columns;
-    typename V::Register sum[Rows][Vectors];
+    typename V::Accumulator sum[Rows][Vectors];
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v)
-            sum[i][v] = V::add(V::broadcast(a_correction[i]), V::load(b_correction + v * V::lanes));
+            sum[i][v] = V::start(V::add(V::broadcast(a_correction[i]), V::load(b_correction + v * V::lanes)));
     for (int64_t t = 0; t < pairs; ++t) {
         typename V::Register even[Vectors], odd[Vectors];
 #pragma GCC unroll 4
@@ -89,12 +95,12 @@ void paired_tile(int64_t depth, const T* a, int64_t, const T* b, T* c, int64_t l
             const auto first = V::broadcast(a[i]), second = V::broadcast(a[V::tile_rows + i]);
 #pragma GCC unroll 4
             for (int v = 0; v < Vectors; ++v)
-                sum[i][v] = V::add(sum[i][v], V::multiply(V::add(first, odd[v]), V::add(second, even[v])));
+                V::multiply_add(sum[i][v], V::add(first, odd[v]), V::factor(V::add(second, even[v])));
         }
         a += 2 * V::tile_rows;
         b += 2 * columns;
     }
-    put<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
+    put_totals<T, Rows, Vectors>(sum, c, ldc, n, accumulate);
 }
 
 template <class T>
@@ -149,44 +155,58 @@ void pack_a(const T* a, int64_t row_stride, const int64_t* offset, int64_t count
     }
 }
 
+// Copies the runs of rows [0, depth) of B into a panel.
+template <class T>
+inline void gather(const T* b, const int64_t* offset, int64_t depth, const Run* runs, int64_t run_count, T* out) {
+    using V = Vector<T>;
+    constexpr int64_t columns = V::tile_vectors * V::lanes;
+    for (int64_t p = 0; p < depth; ++p)
+        // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
+        for (int64_t r = 0; r < run_count; ++r) {
+            const T* source = b + offset[p] + runs[r].base;
+            T* target = out + p * columns + runs[r].column;
+            int64_t j = 0;
+            for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
+            if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
+        }
+}
+
 template <class T>
 void pack_b(const T* b, const int64_t* offset, int64_t depth, const Run* runs, int64_t run_count, T* out) {
     using V = Vector<T>;
-    constexpr int64_t columns = V::tile_vectors * V::lanes;
-    if (run_count == 1 && runs->length == columns) {
-        for (int64_t p = 0; p < depth; ++p) {
-            const T* source = b + offset[p] + runs->base;
+    constexpr int vectors = V::tile_vectors;
+    constexpr int64_t columns = vectors * V::lanes;
+    // A panel that is one whole run needs no detour through memory for its corrections.
+    const bool whole = run_count == 1 && runs->length == columns;
+    const int64_t pairs = depth / 2;
+    if (!whole) gather(b, offset, depth, runs, run_count, out);
+    typename V::Register correction[vectors];
 #pragma GCC unroll 4
-            for (int v = 0; v < V::tile_vectors; ++v)
-                V::store(out + p * columns + v * V::lanes, V::load(source + v * V::lanes));
+    for (int v = 0; v < vectors; ++v) correction[v] = V::zero();
+    for (int64_t t = 0; t < pairs && (whole || V::paired); ++t) {
+        T* target = out + 2 * t * columns;
+        const T* even = whole ? b + offset[2 * t] + runs->base : target;
+        const T* odd = whole ? b + offset[2 * t + 1] + runs->base : target + columns;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) {
+            const auto first = V::load(even + v * V::lanes), second = V::load(odd + v * V::lanes);
+            if (whole) {
+                V::store(target + v * V::lanes, first);
+                V::store(target + columns + v * V::lanes, second);
+            }
+            if constexpr (V::paired) correction[v] = V::subtract(correction[v], V::multiply(first, second));
         }
-    } else {
-        for (int64_t p = 0; p < depth; ++p)
-            // In order of columns: the zeros that a partial vector leaves behind it are overwritten by the next run.
-            for (int64_t r = 0; r < run_count; ++r) {
-                const T* source = b + offset[p] + runs[r].base;
-                T* target = out + p * columns + runs[r].column;
-                int64_t j = 0;
-                for (; j + V::lanes <= runs[r].length; j += V::lanes) V::store(target + j, V::load(source + j));
-                if (j < runs[r].length) V::store(target + j, V::load_partial(source + j, runs[r].length - j));
-            }
     }
-    if constexpr (V::paired) {
-        if (depth % 2 != 0)
-            for (int v = 0; v < V::tile_vectors; ++v) V::store(out + depth * columns + v * V::lanes, V::zero());
-        const int64_t pairs = (depth + 1) / 2;
-        typename V::Register correction[V::tile_vectors];
-#pragma GCC unroll 4
-        for (int v = 0; v < V::tile_vectors; ++v) correction[v] = V::zero();
-        for (int64_t t = 0; t < pairs; ++t)
-#pragma GCC unroll 4
-            for (int v = 0; v < V::tile_vectors; ++v) {
-                const T* at = out + 2 * t * columns + v * V::lanes;
-                correction[v] = V::subtract(correction[v], V::multiply(V::load(at), V::load(at + columns)));
-            }
-#pragma GCC unroll 4
-        for (int v = 0; v < V::tile_vectors; ++v) V::store(out + 2 * pairs * columns + v * V::lanes, correction[v]);
+    if (depth % 2 != 0) {
+        T* target = out + (depth - 1) * columns;
+        if (whole) gather(b, offset + depth - 1, 1, runs, 1, target);
+        // An odd last step is paired with zeros, which correct nothing.
+        if constexpr (V::paired)
+            for (int v = 0; v < vectors; ++v) V::store(target + columns + v * V::lanes, V::zero());
     }
+    if constexpr (V::paired)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) V::store(out + (depth + 1) / 2 * 2 * columns + v * V::lanes, correction[v]);
 }
 
 // Rows of C stay in the first-level cache, one stretch of columns at a time, while four rows of B stream past.
@@ -309,10 +329,7 @@ void weighted_stretch(const T* weight, const T* const* source, int64_t taps, T* 
         at += (Vectors - 1) * V::lanes;
         V::multiply_add(sum[0][Vectors - 1], whole ? V::load(at) : V::load_partial(at, last), factor);
     }
-    typename V::Register total[1][Vectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) total[0][v] = V::total(sum[0][v]);
-    put<T, 1, Vectors>(total, y + x, 0, (Vectors - 1) * V::lanes + last, accumulate);
+    put_totals<T, 1, Vectors>(sum, y + x, 0, (Vectors - 1) * V::lanes + last, accumulate);
 }
 
 template <class T>

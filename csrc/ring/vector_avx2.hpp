@@ -117,9 +117,10 @@ struct Vector {
         }
     }
 
-    // Rows and vectors of the register tile of a matrix product: as many accumulators as 16 registers leave room for.
+    // Rows and vectors of the register tile of a matrix product: more accumulators (two of a kind for 64-bit elements)
+    // would not leave room among 16 registers for the operands. Winograd's inner product has too little room as well.
     static constexpr bool paired = false;
-    static constexpr int tile_rows = wide ? 5 : 6;
+    static constexpr int tile_rows = 4;
     static constexpr int tile_vectors = wide ? 1 : 2;
 };
 

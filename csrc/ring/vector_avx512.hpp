@@ -87,6 +87,7 @@ struct Vector {
     using Accumulator = Register;
     static Factor factor(Register b) { return b; }
     static Accumulator empty() { return zero(); }
+    static Accumulator start(Register value) { return value; }
     static void multiply_add(Accumulator& sum, Register a, Factor b) { sum = add(sum, multiply(a, b)); }
     static Register total(Accumulator sum) { return sum; }
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from moiety.private.client import ClientConfig
     from moiety.private.program import Program
     from moiety.private.session import Progress
-    from moiety.private.transport import Network, Tls
+    from moiety.private.tls import Tls
+    from moiety.private.transport import Network
 
 __all__ = ["app"]
 
@@ -137,12 +138,19 @@ def _progress(label: str) -> Iterator[Progress]:
         yield step
 
 
-def _until_signal() -> Callable[[], bool]:
-    """True once SIGINT or SIGTERM came."""
+@contextmanager
+def _party() -> Iterator[Callable[[], bool]]:
+    """This process is a party, until the function given is true: SIGINT or SIGTERM came."""
+    from moiety._core import mpc
+
+    mpc.retain_memory()
     stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
-    return stopped.is_set
+    before = {name: signal.signal(name, lambda *_: stopped.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped.is_set
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 @app.command()
@@ -252,8 +260,7 @@ def serve(
         insecure_plaintext=insecure_plaintext,
     )
     loaded = load(program)
-    stop = _until_signal()
-    with listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
+    with _party() as stop, listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
         server = Server(loaded, listener, config)
         try:
             address = str(listener.address)
@@ -281,9 +288,8 @@ def dealer(
     from moiety.private.dealer import Dealer
     from moiety.private.transport import listen as listen_at
 
-    stop = _until_signal()
     tls = _tls(certs, name, "dealer")
-    with listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
+    with _party() as stop, listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
         service = Dealer(listener, _state(state, "dealer"), timeout=timeout, threads=threads, limit=limit)
         address = str(listener.address)
         _emit(json, {"listening": address}, f"dealing at {address}")
@@ -390,9 +396,10 @@ def estimate(
     json: Json = False,
 ) -> None:
     """Rounds, bytes and seconds of an inference, without running it."""
+    from moiety.private.program import load
     from moiety.private.report import show_estimate
 
-    document, text = show_estimate(program, batch, comparison, _network(network))
+    document, text = show_estimate(load(program), batch, comparison, _network(network))
     _emit(json, document, text)
 
 
@@ -408,12 +415,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """One protocol between two processes, with the counters of a whole inference."""
-    from moiety.private.report import show_bench
+    from moiety import private
+    from moiety.private.report import counters
 
-    document, text = show_bench(
-        protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads
-    )
-    _emit(json, document, text)
+    result = private.bench(protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads)
+    document = result.to_dict()
+    _emit(json, document, counters(document))
 
 
 @app.command()
@@ -426,8 +433,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="The JSON document.")] = Path("demo-output/demo.json"),
 ) -> None:
     """Classify photographs with server, dealer and client on this machine, and compare with the plain model."""
-    from moiety.demo import run
+    import moiety.demo
 
+    run: Callable[..., Any] = moiety.demo.run
     run(images, json_path=out, network=network, variant=variant, comparison=comparison)
 
 

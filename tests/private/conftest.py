@@ -1,7 +1,7 @@
 """Parties for the tests: a small program, and server, dealer and client over Unix sockets in this process.
 
-The parties of a `Site` run in threads, which is quick and lets a test put a `Tap` on any link; what needs real processes
-starts them itself.
+The parties of a `Site` run in threads, which is quick and lets a test put a `Tap` on any link; a test that needs real
+processes starts them itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from moiety.private.dealer import Dealer
 from moiety.private.material import deal_files
 from moiety.private.program import Certificate, Op, Program, Tensor
 from moiety.private.server import Server, ServerConfig
-from moiety.private.transport import Tls, listen
+from moiety.private.tls import Tls
+from moiety.private.transport import listen
 
 TIMEOUT = 5.0
 COMPARISON = "circuit"
@@ -83,8 +84,8 @@ def some_input(batch: int = 2, seed: int = 0) -> np.ndarray:
 class Tap:
     """A relay in front of a Unix socket that records what it carries and can break it.
 
-    `fault(direction, offset)` is asked after every piece: None, or "close", "stall", "garbage" (the rest is replaced) or
-    "cut" (the rest is dropped, the direction closed). Directions: "up" to the target, "down" from it.
+    `fault` is (direction, offset, action): what goes "up" to the target or "down" from it is carried as far as `offset`
+    bytes; then comes "close" (both ways), "stall" (silence) or "garbage" (other bytes instead).
     """
 
     def __init__(self, path: Path, target: Path, fault: tuple[str, int, str] | None = None) -> None:
@@ -184,7 +185,9 @@ class Site:
         self._stack.callback(lambda: None if stop.is_set() else end())
         return end
 
-    def dealer(self, name: str = "dealer", address: str | None = None, tls: Tls | None = None, **options: Any) -> Dealer:
+    def dealer(
+        self, name: str = "dealer", address: str | None = None, tls: Tls | None = None, **options: Any
+    ) -> Dealer:
         listener = listen(address or self.address(name), tls=tls)
         dealer = Dealer(listener, self.path("dealer-state"), **{"timeout": TIMEOUT, **options})
         dealer.address = str(listener.address)  # type: ignore[attr-defined]
@@ -197,7 +200,11 @@ class Site:
         tls = options.get("tls")
         listener = listen(address or self.address(name), tls=tls)
         config = ServerConfig(**{"state": self.path("server-state"), "timeout": TIMEOUT, **options})
-        server = Server(program or self.program, listener, config)
+        try:
+            server = Server(program or self.program, listener, config)
+        except BaseException:
+            listener.close()
+            raise
         server.address = str(listener.address)  # type: ignore[attr-defined]
 
         def close() -> None:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moiety import _core, ring
+from moiety import ring
 
 # Ragged in every direction: single, below, at and just past a tile, a block and the size that is split.
 SHAPES = [
@@ -84,11 +84,3 @@ def test_bad_arguments():
         ring.matmul([[1]], u64)
     with pytest.raises(ValueError, match="expected a positive number or None, got 0"):
         ring.matmul(u64, u64.T, threads=0)
-
-
-def test_isa_levels():
-    with pytest.raises(ValueError, match="expected scalar, avx2 or avx512, got 'sse'"):
-        _core.set_isa("sse")
-    assert _core.isa() in ("scalar", "avx2", "avx512")
-    assert _core.default_threads() >= 1
-    assert _core.compiler()

@@ -4,6 +4,6 @@
 """
 
 from moiety.demo.assets import AssetError, load_network, photos
-from moiety.demo.run import run
+from moiety.demo.run import Disagreement, run
 
-__all__ = ["AssetError", "load_network", "photos", "run"]
+__all__ = ["AssetError", "Disagreement", "load_network", "photos", "run"]

@@ -14,7 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from moiety.demo.run import Outcome
 
-__all__ = ["LEARNED", "largest", "progress", "say", "show"]
+__all__ = ["LEARNED", "count", "largest", "progress", "say", "show"]
 
 PARTIES = ("client", "server", "dealer")
 PHASES = ("setup", "offline", "online")
@@ -58,13 +58,20 @@ def show(paths: list[Path], outcomes: Mapping[Any, Outcome]) -> None:
     for outcome in outcomes.values():
         _console.print(_counters(outcome, len(paths)))
         say(
-            f"  compiled in {outcome.compile_seconds:.1f} s; processes, all phases and their end took "
-            f"{outcome.total_seconds:.2f} s; largest difference of a logit {outcome.largest_difference:.5f}; "
-            f"test accuracy of the plaintext model {outcome.program['test_accuracy']:.1%}\n"
+            f"compiled in {outcome.compile_seconds:.1f} s; from starting the processes to their end "
+            f"{outcome.total_seconds:.2f} s\n"
+            f"largest difference of a logit from the plaintext model's {outcome.largest_difference:.5f}; that model's test "
+            f"accuracy {outcome.program['test_accuracy']:.1%}\n"
         )
     say("Who learned what")
+    learned = Table.grid(padding=(0, 2))
     for party, what in LEARNED.items():
-        _console.print(f"  [bold]{party}[/]: {what}", highlight=False)
+        learned.add_row(f"  {party}", what)
+    _console.print(learned, highlight=False)
+
+
+def count(images: int) -> str:
+    return "1 image" if images == 1 else f"{images} images"
 
 
 def _answers(path: Path, index: int, outcomes: list[Outcome]) -> Table:
@@ -82,7 +89,7 @@ def _answers(path: Path, index: int, outcomes: list[Outcome]) -> Table:
 
 
 def _counters(outcome: Outcome, images: int) -> Table:
-    title = f"{outcome.title}: {images} image(s) in one batch"
+    title = f"{outcome.title}, {count(images)} in one batch"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("phase")
     table.add_column("party")

@@ -71,7 +71,7 @@ def run(
     batch = np.concatenate([preprocess(path) for path in paths])  # (n, 3, 32, 32)
     outcomes = {}
     for name in chosen:
-        with report.progress(f"{TITLES[name]}: server, dealer and client work on {len(paths)} image(s)"):
+        with report.progress(f"{TITLES[name]}: server, dealer and client work on {report.count(len(paths))}"):
             outcomes[name] = _classify(name, batch, network, comparison)
     report.show(paths, outcomes)
     document = _document(paths, outcomes, network)

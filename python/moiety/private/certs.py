@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .transport import Tls
+from .tls import Tls
 
 __all__ = ["ROLES", "make_authority", "make_certificate", "tls_from"]
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from moiety import ProtocolError
 
 from .epochs import load_masks, receive_masks, require_id
-from .execute import weight_sizes
+from .estimate import choose
+from .execute import RangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile
 from .plan import plan as make_plan
@@ -25,7 +26,8 @@ from .program import Program
 from .session import Engine, Progress, agree, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter, Stats
-from .transport import Network, Tls, connect, require_role
+from .tls import Tls
+from .transport import Network, connect, require_role
 
 __all__ = ["Client", "ClientConfig", "check_input"]
 
@@ -97,7 +99,13 @@ class Client:
                         f"input has a batch of {batch}: expected {self._file.batch}, what "
                         f"{config.correlations} was dealt for"
                     )
-            self._plan = self._file.plan if self._file else make_plan(program, batch, config.comparison)
+            if self._file is not None:
+                self._plan = self._file.plan
+            else:
+                comparison = config.comparison
+                if comparison == "auto":
+                    comparison = choose(program, config.network, batch=batch)
+                self._plan = make_plan(program, batch, comparison)
             with self._meter.phase("setup"):
                 self._engine = self._setup()
         except BaseException as error:
@@ -130,7 +138,7 @@ class Client:
             self._hash,
             self._plan,
             randomness="file" if file else "dealer",
-            comparison=file.comparison if file else config.comparison,
+            comparison=self._plan.comparison,
             batch=self.batch,
         )
         if file is not None:
@@ -154,6 +162,8 @@ class Client:
         link.send("setup", have=masks is not None)
         if masks is None:
             masks = receive_masks(link, sizes, program.dtype, config.state, epoch, self._hash)
+        else:
+            link.receive("go on")
         return Engine("client", program, self._plan, link, masks, config.threads, self._meter)
 
     def infer(self, x: Any) -> tuple[NDArray[np.float32], Stats]:
@@ -176,12 +186,21 @@ class Client:
                 link.send("claimed")
                 made = self._engine.offline(source.material(), self._progress)
                 self._engine.rendezvous()
+            left_range: RangeError | None = None
+            output = None
             with meter.phase("online"):
-                output = self._engine.online(batch)
+                try:
+                    output = self._engine.online(batch)
+                except RangeError as error:
+                    # For the client alone: towards the server the session goes on as if nothing had happened.
+                    left_range = error
             counted = link.receive("done").get("stats")
         except BaseException as error:
             self.close(error)
             raise
+        if left_range is not None:
+            meter.take()
+            raise left_range
         if output is None or not np.isfinite(output).all():
             raise ProtocolError("the inference gave no output: expected finite values")
         return output, Stats.of(meter.take(), counted, made)

@@ -45,8 +45,6 @@ def batches(data: Any) -> Iterable[Any]:
 
 def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
     """Largest magnitude of every node over the data, and the number of samples."""
-    import torch
-
     largest: dict[Node, float] = {}
     evaluate = Evaluator(graph)
     samples = 0
@@ -88,8 +86,8 @@ def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
 def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None) -> dict[str, float]:
     """Largest magnitude of every module's output (and of "input") over the data: JSON to pass to `compile` later.
 
-    data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch serves as example if
-    `example_inputs` is not given; then `data` must allow a second iteration.
+    data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch
+    serves as example if `example_inputs` is not given; then `data` must allow a second iteration.
     """
     if example_inputs is None:
         example_inputs = next(iter(batches(data)))
@@ -137,17 +135,20 @@ def compile(
 ) -> Program:
     """Compiles a module in evaluation mode to a two-party program.
 
-    example_inputs: a float tensor (N, ...) or a tuple that holds one; only its shape matters if the input's bound is known otherwise.
-    calibration: a tensor, a loader (iterable of batches), or what `calibrate` or a training script measured: {module path: largest magnitude of its
-    output}, the key "input" for the network's input. Without it every bound is proved by interval arithmetic, which suits shallow networks only.
+    example_inputs: a float tensor (N, ...) or a tuple that holds one; only its shape matters if the input's bound is
+    known otherwise.
+    calibration: a tensor, a loader (iterable of batches), or what `calibrate` or a training script measured: {module
+    path: largest magnitude of its output}, the key "input" for the network's input. Without it every bound is proved
+    by interval arithmetic, which suits shallow networks only.
     output: "logits" or "class" (the client gets the index of the largest only).
     check_range: the parties will check that the calibrated bounds hold for each input.
-    input_bound: largest magnitude of an input, which the client enforces; by default twice what calibration (or the example) shows.
+    input_bound: largest magnitude of an input, which the client enforces; by default twice what calibration (or the
+    example) shows.
     margin_bits: a calibrated bound is 2^margin_bits times the measured maximum; at least 2.
     metadata: public JSON to carry along (class names, preprocessing).
 
-    Raises `UnsupportedOperator` (operator, module path, source line), `RangeError` (which tensor, which bound, what to do), and ValueError for a
-    model in training mode or one that `torch.export` cannot trace.
+    Raises `UnsupportedOperator` (operator, module path, source line), `RangeError` (which tensor, which bound, what
+    to do), and ValueError for a model in training mode or one that `torch.export` cannot trace.
     """
     if ring not in (32, 64):
         raise ValueError(f"expected ring 32 or 64, found {ring}")

@@ -1,4 +1,4 @@
-"""Collects the operations of a program with their intervals, then numbers what is used and encodes the server's arrays."""
+"""Collects a program's operations with their intervals, then numbers what is used and encodes the server's arrays."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Emitter:
         attrs: Mapping[str, Any] | None = None,
         opened: bool = False,
     ) -> int:
-        """Adds an operation and returns its output's number. Raises `RangeError` if its values do not fit their bits."""
+        """Adds an operation, returns its output's number. Raises `RangeError` if its values do not fit their bits."""
         if bits_for(interval.bound, fraction) > bits:
             self.refuse(interval, fraction, bits, node, kind)
         number = len(self.tensors)
@@ -126,7 +126,7 @@ class Emitter:
         return program
 
     def narrow(self, ops: Sequence[Op]) -> dict[int, Tensor]:
-        """Tensors by provisional number, with no more bits than their readers use (local truncations and what follows)."""
+        """Tensors by provisional number; local truncations and what follows get no more bits than are read."""
         need: dict[int, int] = {}
         tensors = {op.output: self.tensors[op.output] for op in ops}
         for op in reversed(ops):
@@ -140,7 +140,8 @@ class Emitter:
         for op in ops:
             t = tensors[op.output]
             if op.kind == "truncate" and t.bits < self.ring:
-                tensors[op.output] = dataclasses.replace(t, bits=need[op.output])
+                fits = bits_for(self.intervals[op.output].bound, t.fraction)
+                tensors[op.output] = dataclasses.replace(t, bits=max(fits, need[op.output]))
             elif op.kind in LOCAL:
                 tensors[op.output] = dataclasses.replace(t, bits=min(tensors[i].bits for i in op.inputs))
             elif op.kind in ("add_constant", "sumpool", "scale"):

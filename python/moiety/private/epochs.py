@@ -143,7 +143,7 @@ class DealerEpochs:
 
 def _chunks(arrays: Sequence[NDArray[Any]]) -> Iterator[bytes]:
     for array in arrays:
-        view = memoryview(np.ascontiguousarray(array)).cast("B")
+        view = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         for start in range(0, len(view), _CHUNK):
             yield bytes(view[start : start + _CHUNK])
 
@@ -170,11 +170,11 @@ def receive_masks(
     masks = [np.empty(size, dtype) for size in sizes]
     digest = hashlib.sha256()
     for mask in masks:
-        view = memoryview(mask).cast("B")
+        view = mask.view(np.uint8)
         for start in range(0, len(view), _CHUNK):
             end = min(start + _CHUNK, len(view))
-            view[start:end] = memoryview(link.receive_material(end - start))
-            digest.update(view[start:end])
+            view[start:end] = np.frombuffer(link.receive_material(end - start), np.uint8)
+            digest.update(view[start:end].data)
     told = link.receive("masks sent").get("sha256")
     if told != digest.hexdigest():
         raise ProtocolError(

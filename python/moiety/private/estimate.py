@@ -1,7 +1,8 @@
 """What a program will cost, without running it: rounds and bytes from closed formulas, seconds from a simple model.
 
-Every protocol is a list of hops, each with the payload that either party sends; the same dataflow loop as the executor's merges
-them, so rounds and bytes equal the counters. Formulas: the headers in csrc/mpc and docs/engine.md, section 3.
+Every protocol is a list of hops, each with the payload that either party sends; the same dataflow loop as the
+executor's merges them, so rounds and bytes equal the counters. Formulas: the headers in csrc/mpc and docs/engine.md,
+section 3.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ __all__ = ["Estimate", "choose", "comparison_hops", "estimate"]
 FRAME_HEADER = 24
 Hops = list[tuple[int, int]]  # payload bytes (server, client) of each hop
 
-# Seconds of one core for the model, of the order that bench/RESULTS.md measures on AVX-512; `moiety profile` is the place for a
-# fitted table of one's own machine.
+# Seconds of one core for the model, of the order that bench/RESULTS.md measures on AVX-512.
 SECONDS_PER_MAC = 6e-11
 SECONDS_PER_BYTE = 1e-9
 SECONDS_PER_HOP = 4e-5
@@ -33,8 +33,8 @@ LOOPBACK_MBIT = 20_000.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Online rounds and bytes (frame headers included) are exact; `material_bytes` is what the dealer streams to both parties
-    (headers of its frames included); `seconds` is the modelled online time on the given network."""
+    """Online rounds and bytes (frame headers included) are exact; `material_bytes` is what the dealer streams to both
+    parties (headers of its frames included); `seconds` is the modelled online time on the given network."""
 
     rounds: int
     bytes_server: int
@@ -160,7 +160,8 @@ def estimate(
 ) -> Estimate:
     """The cost of one inference of `batch` samples; `network` as in `run_local`.
 
-    Rounds and bytes are exact; seconds are a model (multiplications, bytes and hops at fixed rates, plus the network's).
+    Rounds and bytes are exact; seconds are a model (multiplications, bytes and hops at fixed rates, plus the
+    network's).
     """
     shape = Network.of(network)
     if comparison == "auto":
@@ -188,8 +189,8 @@ def estimate(
 def choose(
     program: Program, network: str | Network | None = None, *, batch: int = 1, offline_budget: int = 128 << 20
 ) -> str:
-    """The comparison protocol with the shorter modelled online time whose correlations fit `offline_budget` bytes a sample
-    (the circuit where neither does)."""
+    """The comparison protocol with the shorter modelled online time whose correlations fit `offline_budget` bytes a
+    sample (the circuit where neither does)."""
     circuit, dcf = (estimate(program, network, batch=batch, comparison=kind) for kind in ("circuit", "dcf"))
     if dcf.material_bytes <= offline_budget * batch and dcf.seconds < circuit.seconds:
         return "dcf"

@@ -33,7 +33,7 @@ def convolve(x: Floats, weight: Floats, conv: dict[str, Any]) -> Floats:
     """The same on float64 arrays."""
     import torch
 
-    y = conv3d(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(weight)), conv)
+    y = conv3d(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(weight)), conv)
     return np.asarray(y.numpy())
 
 
@@ -54,9 +54,9 @@ class Evaluator:
         self.last_use = {x: node for node in self.nodes for x in node.inputs}
         self.constants: dict[tuple[Node, str], torch.Tensor] = {}
         for node in self.nodes:
-            for key in ("weight", "bias", "a", "b", "c2", "c1", "c0"):
+            for key in ("weight", "bias", "a", "b", "c2", "c1", "c0", "matrix"):
                 if node.attrs.get(key) is not None:
-                    array = torch.from_numpy(np.ascontiguousarray(node.attrs[key]))
+                    array = torch.from_numpy(np.array(node.attrs[key]))
                     self.constants[node, key] = array.to(self.dtype)
 
     def __call__(self, x: torch.Tensor, observe: Callable[[Node, torch.Tensor], None] | None = None) -> torch.Tensor:
@@ -124,6 +124,8 @@ class Evaluator:
             for axis, factor in enumerate(a["factors"][5 - x.dim() :], start=2):
                 x = x.repeat_interleave(factor, dim=axis)
             return x
+        if kind == "resample":
+            return (x.reshape(n, x.shape[1], -1) @ self.constants[node, "matrix"].T).reshape(n, *node.shape)
         simple: dict[str, Callable[[], torch.Tensor]] = {
             "relu": lambda: torch.relu(x),
             "hardtanh": lambda: torch.clamp(x, a["low"], a["high"]),

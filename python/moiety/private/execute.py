@@ -7,7 +7,7 @@ the output. Meaning of every operation: docs/engine.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,12 @@ class RangeError(ValueError):
 def weights(program: Program) -> list[Share]:
     """The server's weights W by layer, flat and contiguous. Raises `ProgramError` for a program without weights."""
     if not program.has_weights:
-        raise ProgramError("expected the server's program, got one without weights: load the file that compile(...).save wrote")
-    return [np.ascontiguousarray(program.arrays[name], dtype=program.dtype).reshape(-1) for _, name, _ in layers(program)]
+        raise ProgramError(
+            "expected the server's program, got one without weights: load the file that compile(...).save wrote"
+        )
+    return [
+        np.ascontiguousarray(program.arrays[name], dtype=program.dtype).reshape(-1) for _, name, _ in layers(program)
+    ]
 
 
 def weight_sizes(program: Program) -> list[int]:
@@ -42,9 +46,7 @@ def weight_sizes(program: Program) -> list[int]:
 
 def weight_masks(program: Program, weight_seed: bytes) -> list[Share]:
     """E = W - A by layer, which the server sends to a client once per weight epoch (docs/engine.md, 3.1)."""
-    return [
-        w - mpc.weight_mask(program.ring, weight_seed, layer, w.size) for layer, w in enumerate(weights(program))
-    ]
+    return [w - mpc.weight_mask(program.ring, weight_seed, layer, w.size) for layer, w in enumerate(weights(program))]
 
 
 class Inference:
@@ -65,11 +67,11 @@ class Inference:
         self._batch = plan.batch
 
     def run(self, x: npt.ArrayLike | None) -> npt.NDArray[np.float32] | None:
-        """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class indices as
-        float32). Server: `x` is None and so is the result.
+        """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class
+        indices as float32). Server: `x` is None and so is the result.
 
-        Raises ValueError for an input of another shape, dtype or magnitude, RangeError where a checked program left its range,
-        ProtocolError when the peer fails.
+        Raises ValueError for an input of another shape, dtype or magnitude, RangeError where a checked program left
+        its range, ProtocolError when the peer fails.
         """
         encoded = None if self.server else self._encode(x)
         self._values[self.program.ops[0].output] = encoded
@@ -85,7 +87,7 @@ class Inference:
         return self._decode(self._output)
 
     def stats(self) -> dict[str, Any]:
-        """Counters by kind of operation (seconds include the time in which other operations shared a hop only once, under "channel")."""
+        """Counters by kind of operation; "channel" is the time spent sending and receiving merged hops."""
         operators = {kind: dict(entry) for kind, entry in self._operators.items()}
         operators["channel"] = {"cpu_seconds": self.party.hop_cpu_seconds}
         return {"operators": operators, "rounds": self.party.rounds}
@@ -109,7 +111,7 @@ class Inference:
                 "normalise it as for training, or compile with a larger input_bound"
             )
         tensor = self.program.tensors[self.program.ops[0].output]
-        encoded: Share = kernels.encode(np.ascontiguousarray(array, dtype=np.float64), tensor.fraction, self.program.ring)
+        encoded: Share = kernels.encode(array, tensor.fraction, cast(Literal[32, 64], self.program.ring))
         return encoded
 
     def _decode(self, output: Share) -> npt.NDArray[np.float32]:
@@ -119,7 +121,8 @@ class Inference:
         spare = self.program.ring - tensor.bits
         signed = np.dtype(f"int{self.program.ring}")
         values = (output << output.dtype.type(spare)).view(signed) >> signed.type(spare)
-        return np.ldexp(values.astype(np.float64), -tensor.fraction).astype(np.float32)
+        real: npt.NDArray[np.float32] = np.ldexp(values.astype(np.float64), -tensor.fraction).astype(np.float32)
+        return real
 
     # Execution
 
@@ -219,7 +222,7 @@ class Inference:
             return np.zeros((self._batch, *self.program.tensors[tensor].shape), self.program.dtype)
         return value
 
-    def _local(self, index: int, op: Op) -> Share | None:
+    def _local(self, index: int, op: Op) -> Any:
         tensors, dtype = self.program.tensors, self.program.dtype
         y = tensors[op.output]
         shape = (self._batch, *y.shape)
@@ -234,9 +237,9 @@ class Inference:
                     share += _broadcast(self.program.arrays[bias], y)
                 return share
             case "truncate":
-                # Local: right to one unit mod 2^bits; the server's unit makes the mean error zero (docs/engine.md, 3.3).
-                result = self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])
-                return result + dtype.type(1) if self.server else result
+                # Right to one unit mod 2^bits; the server's unit makes the mean error zero (docs/engine.md, 3.3).
+                share = self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])
+                return share + dtype.type(1) if self.server else share
         if y.opened and not self.server:
             return None
         inputs = [self._share(i) for i in op.inputs]
@@ -265,8 +268,8 @@ class Inference:
                 return np.pad(x, [(0, 0), *(tuple(pair) for pair in op.attrs["padding"])])
             case "sumpool":
                 spatial = x.ndim - 2
-                window = {key: tuple(op.attrs[key][3 - spatial :]) for key in ("kernel", "stride", "padding")}
-                return kernels.pool_sum(x, **window).reshape(shape)
+                kernel, stride, padding = (op.attrs[key][3 - spatial :] for key in ("kernel", "stride", "padding"))
+                return kernels.pool_sum(x, kernel, stride, padding).reshape(shape)
             case "scale":
                 return x * np.array(op.attrs["factor"], np.int64).astype(dtype)
             case "shift_left":
@@ -278,7 +281,7 @@ class Inference:
     # The range check
 
     def _start_check(self, index: int, op: Op) -> None:
-        """Compares |v| < 2^(check_bits - 1) for the result v of a truncation, from the input's share (docs/engine.md, 3.8)."""
+        """Compares |v| < 2^(check_bits - 1) for the result v of a truncation (docs/engine.md, 3.8)."""
         dtype = self.program.dtype
         limit = 1 << (op.attrs["check_bits"] - 1)
         v = (self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])).reshape(-1)
@@ -312,8 +315,8 @@ class Inference:
         verdict = self.party.result(task)
         if not self.server and int(verdict[0]) & 1:
             raise RangeError(
-                "this input drives the network out of its certified range: compile with calibration data that covers it, "
-                "or with a larger margin"
+                "this input drives the network out of its certified range: compile with calibration data that "
+                "covers it, or with a larger margin"
             )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moiety.private import operators_shape  # noqa: F401 (fills HANDLERS)
+from moiety.private import operators_pool, operators_shape  # noqa: F401 (they fill HANDLERS)
 from moiety.private.graph import Graph, Node
 from moiety.private.operators import HANDLERS, HINTS, Refused
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["Builder", "UnsupportedOperator", "export"]
 
 MAX_BATCH = 1 << 16
+# Operators whose result may share memory with their input.
+VIEWS = frozenset(
+    "alias chunk clone contiguous detach dropout expand expand_as feature_dropout flatten movedim narrow permute ravel "
+    "reshape reshape_as select slice split split_with_sizes squeeze swapaxes t tensor_split to transpose unbind "
+    "unflatten unsqueeze view view_as".split()
+)
 
 
 class UnsupportedOperator(ValueError):
@@ -54,6 +61,13 @@ def source_line(node: Any) -> str:
     parts = place.split('"')
     number = parts[2].split("line ")[1].split(",")[0] if len(parts) > 2 and "line " in parts[2] else "?"
     return f"{parts[1]}:{number}" + (f": `{code}`" if code else "")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A result that has no two-party form; an error only if something reads it."""
+
+    error: UnsupportedOperator
 
 
 class Builder:
@@ -108,8 +122,8 @@ def refuse_training(model: torch.nn.Module) -> None:
 def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
     """The float graph of `model` for inputs like `example` (batch first), before any pass.
 
-    Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in training mode, that
-    `torch.export` cannot trace, or that has not one tensor in and one tensor out.
+    Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in
+    training mode, that `torch.export` cannot trace, or that has not one tensor in and one tensor out.
     """
     import torch
 
@@ -123,7 +137,8 @@ def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.export.export(model, (pair,), dynamic_shapes=({0: batch},), strict=False)
-            program = program.run_decompositions({})  # functional form; operators stay whole
+            if mutates_views(program.graph):
+                program = program.run_decompositions({})  # functional form; operators stay whole (takes a while)
     except Exception as error:  # torch.export raises many kinds
         first = str(error).strip().splitlines()
         raise ValueError(
@@ -131,6 +146,31 @@ def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
             f"{first[0] if first else ''}): remove control flow that depends on data or on the batch size"
         ) from error
     return translate(program)
+
+
+def operator_name(fx: Any) -> str:
+    """`relu_` for aten.relu_.default; "" for what is not an ATen call."""
+    name = str(fx.target)
+    return name.split(".")[1] if fx.op == "call_function" and name.startswith("aten.") else ""
+
+
+def in_place(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__")
+
+
+def mutates_views(graph: Any) -> bool:
+    """Does an in-place operator work on a value that another value may share its memory with?
+
+    If not, `translate` can follow mutations by itself: every later reader of the old value reads the new one.
+    """
+    for fx in graph.nodes:
+        if not in_place(operator_name(fx)):
+            continue
+        target = fx.args[0]
+        related = [target, *target.users]
+        if any(operator_name(other) in VIEWS or "getitem" in str(other.target) for other in related):
+            return True
+    return False
 
 
 def constants_of(program: Any) -> dict[str, Any]:
@@ -151,12 +191,15 @@ def translate(program: Any) -> Graph:
 
     constants = constants_of(program)
     values: dict[Any, Any] = {}
+    made: dict[Any, Any] = {}  # what each call returned, before any mutation
     builder = Builder()
     inputs = []
     output: Any = None
 
     def resolve(argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):
+            if isinstance(values[argument], Missing):
+                raise values[argument].error
             return values[argument]
         if isinstance(argument, (list, tuple)):
             return [resolve(a) for a in argument]
@@ -178,12 +221,15 @@ def translate(program: Any) -> Graph:
             values[fx] = getattr(program.graph_module, fx.target)
         else:
             values[fx] = call(builder, fx, [resolve(a) for a in fx.args], {k: resolve(v) for k, v in fx.kwargs.items()})
+            made[fx] = values[fx]
+            if in_place(operator_name(fx)):
+                values[fx.args[0]] = values[fx]  # later readers of the old value
     if len(inputs) != 1:
         raise ValueError(f"expected a network with one input tensor, found {len(inputs)}")
     outputs = [value for value in output if value is not None]
     if len(outputs) != 1 or not isinstance(outputs[0], Node):
         raise ValueError(f"expected a network with one output tensor that depends on its input, found {len(outputs)}")
-    mark_module_outputs(program.graph.nodes, values)
+    mark_module_outputs(made)
     return Graph(inputs[0], outputs[0])
 
 
@@ -204,9 +250,8 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
             return args[0][args[1]]
         value = args[0][args[1]]
         if value is None:
-            raise UnsupportedOperator(
-                str(fx.args[0].target), module_path(fx), source_line(fx), f"its result number {args[1]} is used"
-            )
+            reason = f"its result number {args[1]} is used"
+            return Missing(UnsupportedOperator(str(fx.args[0].target), module_path(fx), source_line(fx), reason))
         return value
     name = str(fx.target)
     data = contains_node([*args, *kwargs.values()])
@@ -215,10 +260,14 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
     if not data:
         symbolic = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.SymInt)]
         if symbolic:
-            raise UnsupportedOperator(name, module_path(fx), source_line(fx), "a constant that depends on the batch size")
+            raise UnsupportedOperator(
+                name, module_path(fx), source_line(fx), "a constant that depends on the batch size"
+            )
         with torch.no_grad():
             return fx.target(*args, **kwargs)
-    builder.operator = name.split(".")[1] if name.startswith("aten.") else name
+    builder.operator = operator_name(fx) or name
+    if in_place(builder.operator):
+        builder.operator = builder.operator[:-1]
     handler = HANDLERS.get(builder.operator) if name.startswith("aten.") else None
     try:
         if handler is None:
@@ -229,12 +278,11 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
         raise UnsupportedOperator(name, module_path(fx), source_line(fx), str(error)) from error
 
 
-def mark_module_outputs(nodes: Any, values: dict[Any, Any]) -> None:
+def mark_module_outputs(made: dict[Any, Any]) -> None:
     """Fills `Node.paths`: a value is a module's output if it was computed inside a call of it and is read outside."""
     paths: dict[Node, dict[str, None]] = {}
-    for fx in nodes:
-        value = values.get(fx)
-        if fx.op != "call_function" or not isinstance(value, Node):
+    for fx, value in made.items():
+        if not isinstance(value, Node):
             continue
         stack = fx.meta.get("nn_module_stack") or {}
         readers = [set(user.meta.get("nn_module_stack") or {}) for user in fx.users]

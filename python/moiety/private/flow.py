@@ -1,6 +1,6 @@
 """The order in which a program runs: every operation as soon as its inputs are there, hops merged.
 
-The executor and the estimate drive the same `Flow`, so that the estimate's rounds and bytes are the counters' by construction.
+The executor and the estimate drive the same loop, so the estimate's rounds and bytes are the counters'.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def run_flow(
     """Runs `program.ops` in dataflow order, the same at both parties.
 
     `start(op)` begins an operation and says whether it is complete; `hop()` does one hop for everything under way and
-    returns the operations that it completed, in any order; `release(tensor)` is called when no operation needs a tensor any more.
+    returns the operations that it completed, in any order; `release(tensor)` is called when no operation needs a
+    tensor any more.
     """
     missing: dict[int, int] = {}
     consumers: dict[int, list[int]] = {}

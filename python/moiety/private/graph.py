@@ -4,13 +4,12 @@ Shapes leave out the batch. Kinds, their attributes and the value they stand for
 
     input
     linear      conv (dict of ConvShape fields), weight, bias (None, (out_channels,) or the whole output), extra_bits
-    affine      a * x + b; a, b: None or arrays that broadcast to the shape; divisor: for a public 1/divisor (then a, b are None)
-    relu, hardtanh (low, high), argmax (axis)
-    maxpool     kernel, stride, padding, dilation (three entries each), ceil_mode
-    sumpool     kernel, stride, padding, count
-    x2          c2 * x^2 + c1 * x + c0, arrays that broadcast to the shape; square: x^2
-    add, subtract, multiply (two data inputs)
-    concat (axis), reshape, permute (axes), slice (axis, start, stop, step), pad (padding), upsample (factors)
+    affine      a * x + b; a, b: None or arrays that broadcast to the shape; divisor: for a public 1/divisor (then a,
+    b are None) relu, hardtanh (low, high), argmax (axis) maxpool     kernel, stride, padding, dilation (three entries
+    each), ceil_mode sumpool     kernel, stride, padding, count x2          c2 * x^2 + c1 * x + c0, arrays that
+    broadcast to the shape; square: x^2 add, subtract, multiply (two data inputs) resample    matrix (positions out,
+    positions in), the same for every channel; only before the passes concat (axis), reshape, permute (axes), slice
+    (axis, start, stop, step), pad (padding), upsample (factors)
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Graph", "Node", "per_channel"]
+__all__ = ["Floats", "Graph", "Node", "matrix_conv", "per_channel"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,3 +87,19 @@ class Graph:
 def per_channel(array: Floats) -> bool:
     """Does an array that broadcasts to a shape vary along axis 0 only?"""
     return all(n == 1 for n in array.shape[1:])
+
+
+def matrix_conv(in_channels: int, out_channels: int, positions: int, groups: int = 1) -> dict[str, Any]:
+    """The ConvShape fields of a matrix applied to the channels at every one of `positions`."""
+    return {
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+        "groups": groups,
+        "in": [1, 1, positions],
+        "kernel": [1, 1, 1],
+        "stride": [1, 1, 1],
+        "padding": [0, 0, 0],
+        "dilation": [1, 1, 1],
+        "output_padding": [0, 0, 0],
+        "transposed": False,
+    }

@@ -13,7 +13,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,24 @@ _REPORTED = "the peer reported: "  # how the channel passes an error frame on
 
 
 class PeerError(ProtocolError):
-    """The peer gave up and said why; nothing is to be answered."""
+    """The peer gave up and said why; on its own link nothing is to be answered."""
+
+    def __init__(self, link: Link, text: str) -> None:
+        super().__init__(f"{link.peer} gave up: {text}")
+        self.link = link
 
 
 def printable(text: str, limit: int = 600) -> str:
     """One line of `text` that a terminal can show: a peer's words are not trusted with escape sequences."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class Secured(Protocol):
+    """What TLS knows about the peer."""
+
+    role: str | None
+    identity: str | None
 
 
 class Link:
@@ -51,16 +62,16 @@ class Link:
         sock: socket.socket,
         peer: str,
         timeout: float,
-        role: str | None = None,
-        identity: str | None = None,
+        secured: Secured | None = None,
     ) -> None:
         self.channel = channel
         self.peer = peer
         self.timeout = timeout
-        self.role = role  # of the peer's certificate; None without TLS
-        self.identity = identity  # fingerprint of the peer's certificate; None without TLS
+        self.role = secured.role if secured else None  # of the peer's certificate; None without TLS
+        self.identity = secured.identity if secured else None  # its fingerprint
         self.hops = 0
         self._sock = sock
+        self._secured = secured  # the channel calls it: it must live as long
         self._sending: bool | None = None
         self._closed = False
 
@@ -110,7 +121,7 @@ class Link:
             tag, payload = self.channel.recv(limit)
         if tag != expected:
             raise ProtocolError(f"{self.peer} sent a {_NAMES.get(tag, f'tag-{tag}')} frame: expected {what}")
-        return payload
+        return np.asarray(payload, np.uint8)
 
     @contextlib.contextmanager
     def _named(self) -> Any:
@@ -126,7 +137,8 @@ class Link:
         Only the words of a ProtocolError go out: they are written for both sides. Anything else is this side's
         business.
         """
-        if not self._closed and not isinstance(error, PeerError):
+        heard = isinstance(error, PeerError) and error.link is self
+        if not self._closed and not heard:
             text = str(error) if isinstance(error, ProtocolError) else "it met an error of its own; its log says which"
             with contextlib.suppress(Exception):
                 self.channel.send(ERROR, json.dumps({"error": printable(text)}).encode())
@@ -145,7 +157,7 @@ class Link:
                 if str(last).startswith(_REPORTED):
                     error = last
         if str(error).startswith(_REPORTED):
-            return PeerError(f"{self.peer} gave up: {_error_text(str(error).removeprefix(_REPORTED))}")
+            return PeerError(self, _error_text(str(error).removeprefix(_REPORTED)))
         return error if self.peer in str(error) else ProtocolError(f"{self.peer}: {error}")
 
     def gone(self) -> bool:

@@ -3,11 +3,12 @@
 Every float value may be needed in up to four forms, each made once, on demand:
 
     raw     full ring, at whatever scale it arises (after a linear layer: input's plus weight's fraction bits)
-    full    full ring at scale f: what x^2, products and openings take; an exact truncation of raw, or an extension of few bits
-    opened  what linear layers take; concatenations, reshapes and permutations of opened values are opened
+    full    full ring at scale f: what x^2, products and openings take; an exact truncation of raw, or an extension of
+    few bits opened  what linear layers take; concatenations, reshapes and permutations of opened values are opened
     low     few bits at scale f: what comparisons take; a free local truncation of raw, or what an activation left
 
-A first sweep against the data flow (`demands`) finds out which forms will exist anyway, so that the second can choose the cheaper way.
+A first sweep against the data flow (`demands`) finds out which forms will exist anyway, so that the second can choose
+the cheaper way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from moiety.private import ranges
-from moiety.private.emit import Emitter
+from moiety.private.emit import Emitter, quantise
 from moiety.private.graph import Graph, Node, per_channel
 from moiety.private.ranges import Interval, bits_for
 
@@ -30,12 +31,15 @@ ENLARGING = ("upsample", "pad")
 PAIR = ("add", "subtract")
 NARROW = ("relu", "hardtanh", "maxpool")
 WIDE = ("input", "linear", "x2", "square", "multiply")
+# Where a measured bound replaces a proved one. Not after an activation: how large its rare values get is known better from
+# what it was applied to, whose measured magnitude counts both signs.
+MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool")
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8
 
 
 def is_map(node: Node) -> bool:
-    """An affine with a factor: a server-held depthwise linear layer. Without one it adds a constant; with a divisor it is public."""
+    """An affine with a factor: a server-held depthwise linear layer."""
     return node.kind == "affine" and node.attrs.get("a") is not None
 
 
@@ -101,6 +105,10 @@ class Lowering:
         forms = {"opened", "full", "raw"} if node.kind in NARROW else {"opened", "full"}
         return bool(self.wants[node] & forms) or node.kind == "input"
 
+    def needs_room(self, node: Node) -> bool:
+        """May a signed result be extended to the full ring? Then it needs one bit more."""
+        return self.has_full(node) or any(user.kind not in ("relu", "maxpool") for user in self.users[node])
+
     def raw_is_free(self, node: Node) -> bool:
         """Is the raw form there without a message?"""
         if node.kind in NARROW:
@@ -125,22 +133,22 @@ class Lowering:
 
     def tighten(self, node: Node, interval: Interval) -> Interval:
         """With the measured bound where that saves bits; with checks only truncations are tightened, see `truncate`."""
-        limit = self.limits.get(node)
+        limit = self.limits.get(node) if node.kind in MEASURED else None
         if limit is None or self.check_range or bits_for(limit, self.f) >= bits_for(interval.bound, self.f):
             return interval
         return interval.clip(limit)
 
-    def local(self, kind: str, node: Node, inputs: list[int], **attrs: Any) -> int:
-        """An operation without messages on one form of the node's inputs."""
-        ins = [self.out.tensors[i] for i in inputs]
+    def local_interval(self, node: Node, inputs: list[int]) -> Interval:
+        """Of the node's own local operation on these forms of its inputs."""
         parts = [self.interval(i) for i in inputs]
-        shapes = [t.shape for t in ins]
-        how = {**attrs, "shape": node.shape} if kind == "reshape" else attrs
-        interval = self.tighten(node, ranges.local_interval(kind, how, parts, shapes))
-        bits = min(t.bits for t in ins)
-        return self.out.emit(
-            kind, inputs, node.shape, ins[0].fraction, bits, interval, node, attrs, ins[0].opened
-        )
+        if is_constant_add(node):
+            spread = quantise(node.attrs["b"], self.out.tensors[inputs[0]].fraction)
+            interval = ranges.make(parts[0].lo + spread, parts[0].hi + spread, ranges.joint(parts[0]))
+        else:
+            attrs = {**node.attrs, "shape": node.shape}
+            shapes = [self.out.tensors[i].shape for i in inputs]
+            interval = ranges.local_interval(node.kind, attrs, parts, shapes)
+        return self.tighten(node, interval)
 
     def align(self, node: Node, numbers: list[int]) -> list[int]:
         """The same tensors at their largest common scale."""
@@ -158,19 +166,20 @@ class Lowering:
 
     def structural(self, node: Node, inputs: list[int]) -> int:
         """The node's own local operation on these forms of its inputs."""
+        inputs = self.align(node, inputs)
+        x = self.out.tensors[inputs[0]]
+        bits = min(self.out.tensors[i].bits for i in inputs)
+        interval = self.local_interval(node, inputs)
+        kind, attrs = node.kind, node.attrs
         if is_constant_add(node):
-            x = self.out.tensors[inputs[0]]
             b = node.attrs["b"]
             values = b.reshape(-1) if per_channel(b) else np.broadcast_to(b, node.shape)
             if values.ndim == 1:
                 values = np.broadcast_to(values, node.shape[:1])
             name = f"{len(self.out.tensors)}.value"
-            exact = self.out.array(name, values.copy(), x.fraction, node)
-            spread = exact.reshape(-1, *[1] * (len(node.shape) - 1)) if exact.ndim == 1 else exact
-            base = self.interval(inputs[0])
-            interval = self.tighten(node, ranges.make(base.lo + spread, base.hi + spread, ranges.joint(base)))
-            return self.out.emit("add_constant", inputs, node.shape, x.fraction, x.bits, interval, node, {"value": name})
-        return self.local(node.kind, node, self.align(node, inputs), **node.attrs)
+            self.out.array(name, values.copy(), x.fraction, node)
+            kind, attrs = "add_constant", {"value": name}
+        return self.out.emit(kind, inputs, node.shape, x.fraction, bits, interval, node, attrs, x.opened)
 
     # ---- forms ------------------------------------------------------------------------------------------------------
 
@@ -196,8 +205,7 @@ class Lowering:
         if node.kind in NARROW:
             return self.extend(node)
         if node not in self.native and (
-            node.kind in SAME_SIZE + ENLARGING
-            or (not is_division(node) and all(self.has_full(x) for x in node.inputs))
+            node.kind in SAME_SIZE + ENLARGING or (not is_division(node) and all(self.has_full(x) for x in node.inputs))
         ):
             number = self.structural(node, [self.get("full", x) for x in node.inputs])
         else:
@@ -216,12 +224,10 @@ class Lowering:
         ):
             parts = [self.get("opened", x) for x in node.inputs]
             if len({self.out.tensors[i].fraction for i in parts}) == 1:
-                return self.local(node.kind, node, parts, **node.attrs)
+                return self.structural(node, parts)
         number = self.get("full", node)
         t = self.out.tensors[number]
-        return self.out.emit(
-            "open", [number], t.shape, t.fraction, self.ring, self.interval(number), node, opened=True
-        )
+        return self.out.emit("open", [number], t.shape, t.fraction, self.ring, self.interval(number), node, opened=True)
 
     def low(self, node: Node, at_least: int = 0) -> int:
         """The node at scale f with at least so many valid bits."""
@@ -236,7 +242,11 @@ class Lowering:
             return number if self.out.tensors[number].bits >= at_least else self.get("full", node)
         local = not (node in self.native or node.kind == "sumpool" or is_division(node))
         if local and not (node.kind in PAIR and (self.raw_is_free(node) or self.check_range)):
-            return self.structural(node, [self.low(x, at_least) for x in node.inputs])
+            parts = [self.low(x, at_least) for x in node.inputs]
+            needed = bits_for(self.local_interval(node, parts).bound, self.f)
+            if needed > min(self.out.tensors[i].bits for i in parts):
+                parts = [self.low(x, needed) for x in node.inputs]
+            return self.structural(node, parts)
         number = self.get("raw", node)
         return number if self.out.tensors[number].fraction <= self.f else self.truncate(node, number, exact=False)
 
@@ -248,7 +258,7 @@ class Lowering:
         # Off by less than one unit: the floor of both shares, or one more.
         interval = self.tighten(node, before.widen(2.0**-self.f))
         attrs: dict[str, Any] = {"shift": shift}
-        limit = self.limits.get(node)
+        limit = self.limits.get(node) if node.kind in MEASURED else None
         if self.check_range and limit is not None:
             bits = bits_for(limit + 2.0**-self.f, self.f)
             if bits < bits_for(interval.bound, self.f):
@@ -263,9 +273,7 @@ class Lowering:
         """From the few bits that an activation left to the full ring."""
         number = self.native[node]
         t, interval = self.out.tensors[number], self.interval(number)
-        signed = node.kind == "maxpool" or (node.kind == "hardtanh" and node.attrs["low"] < 0)
-        if node.kind == "maxpool":
-            signed = not interval.non_negative
+        signed = not interval.non_negative if node.kind == "maxpool" else node.attrs.get("low", 0) < 0
         attrs = {"bits": t.bits, "signed": signed}
         return self.out.emit("extend", [number], t.shape, t.fraction, self.ring, interval, node, attrs)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moiety.private import ranges
-from moiety.private.graph import Node, per_channel
+from moiety.private.graph import Node, matrix_conv, per_channel
 from moiety.private.ranges import Interval, bits_for
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["LAYERS"]
 
 
-def channel_shaped(interval: Interval, rank: int) -> Interval:
-    """(channels,) -> (channels, 1, ...)."""
+def channel_shaped(interval: Interval, shape: tuple[int, ...]) -> Interval:
+    """(channels,) -> (channels, 1, ...), or the whole shape if every element is a channel."""
     if interval.lo.ndim != 1:
         return interval
-    spread = [-1, *[1] * (rank - 1)]
+    spread = shape if interval.lo.size != shape[0] else (-1, *[1] * (len(shape) - 1))
     return Interval(interval.lo.reshape(spread), interval.hi.reshape(spread), interval.how)
 
 
@@ -40,8 +40,10 @@ def emit_linear(low: Lowering, node: Node, conv: dict[str, Any], weight: Any, bi
     name = str(len(low.out.tensors))
     w = low.out.array(f"{name}.weight", weight, weight_fraction, node)
     b = None if bias is None else low.out.array(f"{name}.bias", bias, x.fraction + weight_fraction, node)
+    if b is not None and b.size == conv["out_channels"]:
+        b = b.reshape(-1)
     interval = ranges.linear_interval(low.interval(number), x.shape, w, b, conv)
-    interval = low.tighten(node, channel_shaped(interval, len(node.shape)))
+    interval = low.tighten(node, channel_shaped(interval, node.shape))
     attrs = {
         "conv": conv,
         "weight": f"{name}.weight",
@@ -49,9 +51,7 @@ def emit_linear(low: Lowering, node: Node, conv: dict[str, Any], weight: Any, bi
         "weight_fraction": weight_fraction,
         "layer": -1,
     }
-    return low.out.emit(
-        "linear", [number], node.shape, x.fraction + weight_fraction, low.ring, interval, node, attrs
-    )
+    return low.out.emit("linear", [number], node.shape, x.fraction + weight_fraction, low.ring, interval, node, attrs)
 
 
 def lower_linear(low: Lowering, node: Node) -> int:
@@ -62,31 +62,15 @@ def lower_linear(low: Lowering, node: Node) -> int:
 def lower_map(low: Lowering, node: Node) -> int:
     """a * x + b with server-held a: a depthwise 1x1 convolution, over all elements if a varies in space."""
     a, b = node.attrs["a"], node.attrs["b"]
-    channels = node.shape[0] if per_channel(a) else math.prod(node.shape)
-    values = np.broadcast_to(a, node.shape if channels != node.shape[0] or not per_channel(a) else (channels, *a.shape[1:]))
-    conv = {
-        "in_channels": channels,
-        "out_channels": channels,
-        "groups": channels,
-        "in": [1, 1, math.prod(node.shape) // channels],
-        "kernel": [1, 1, 1],
-        "stride": [1, 1, 1],
-        "padding": [0, 0, 0],
-        "dilation": [1, 1, 1],
-        "output_padding": [0, 0, 0],
-        "transposed": False,
-    }
+    uniform = per_channel(a)
+    channels = node.shape[0] if uniform else math.prod(node.shape)
+    values = np.broadcast_to(a, (channels, *a.shape[1:]) if uniform else node.shape)
+    conv = matrix_conv(channels, channels, math.prod(node.shape) // channels, groups=channels)
     bias = None
     if b is not None:
-        same = per_channel(b) and channels == node.shape[0]
+        same = uniform and per_channel(b)
         bias = np.broadcast_to(b.reshape(-1), (channels,)) if same else np.broadcast_to(b, node.shape)
     weight = values.reshape(channels, 1, 1, 1, 1)
-    number = low.get("opened", node.inputs[0])
-    if channels != node.shape[0] or not per_channel(a):
-        # The interval of a flattened input has one entry an element.
-        x = low.interval(number)
-        lo, hi = (np.broadcast_to(v, node.shape) for v in (x.lo, x.hi))
-        low.out.intervals[number] = Interval(lo, hi, x.how)
     return emit_linear(low, node, conv, weight, bias, int(node.attrs.get("extra_bits", 0)))
 
 
@@ -108,7 +92,7 @@ def lower_hardtanh(low: Lowering, node: Node) -> int:
         # x, x - low, x - high and the result fit; a signed result that is extended needs one bit more.
         largest = max([x.bound, *map(abs, ends), *(max(abs(x.hi.max() - e), abs(x.lo.min() - e)) for e in ends)])
         k = bits_for(float(largest), low.f)
-        if lowest < 0 and low.has_full(node):
+        if lowest < 0 and low.needs_room(node):
             k = max(k, bits_for(max(map(abs, ends)), low.f) + 1)
         return k
 
@@ -122,7 +106,7 @@ def lower_maxpool(low: Lowering, node: Node) -> int:
     def bits(x: Interval) -> int:
         # Values of one channel and their differences fit.
         k = max(bits_for(x.bound, low.f), bits_for(ranges.collapse(x).spread, low.f))
-        if not x.non_negative and low.has_full(node):
+        if not x.non_negative and low.needs_room(node):
             k = max(k, bits_for(x.bound, low.f) + 1)
         return k
 
@@ -149,7 +133,6 @@ def emit_narrow(
     low: Lowering, node: Node, kind: str, number: int, bits: int, interval: Interval, attrs: dict[str, Any]
 ) -> int:
     t = low.out.tensors[number]
-    interval = low.tighten(node, interval)
     return low.out.emit(kind, [number], node.shape, t.fraction, bits, interval, node, {"bits": bits, **attrs})
 
 

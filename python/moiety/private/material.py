@@ -22,11 +22,13 @@ from moiety import ProtocolError
 from moiety._core import mpc
 
 from .epochs import DealerEpochs, mint_id, require_id
+from .estimate import choose
 from .ledger import Ledger
 from .plan import Plan
 from .plan import plan as make_plan
 from .program import Program
 from .session import material_sizes
+from .transport import Network
 
 __all__ = ["FORMAT", "FileMaterial", "MaterialFile", "deal_files", "dealt_batch"]
 
@@ -48,17 +50,21 @@ def deal_files(
     state: Path | None = None,
     epoch: str | None = None,
     threads: int = 1,
+    network: Network | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Write `count` inferences' correlations for batches of `batch`; the weight epoch that they belong to.
 
-    With `epoch` and `state` the mask of an epoch that this dealer opened before goes on (clients keep their E).
+    `network` is what "auto" chooses the comparison for. With `epoch` and `state` the mask of an epoch that this dealer
+    opened before goes on (clients keep their E).
     """
     if batch < 1 or count < 1:
         raise ValueError(f"batch {batch}, count {count}: expected both to be at least 1")
     if epoch is not None and state is None:
         raise ValueError("a weight epoch goes on only with the state directory that opened it: expected --state too")
     epoch = mint_id() if epoch is None else require_id(epoch, "weight epoch")
+    if comparison == "auto":
+        comparison = choose(program, network, batch=batch)
     plan = make_plan(program, batch, comparison)
     program_hash, deal = program.hash, mint_id()
     weight_seed = secrets.token_bytes(16) if state is None else DealerEpochs(state).seed(epoch, program_hash, None)

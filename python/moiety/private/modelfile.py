@@ -51,7 +51,7 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     if calibration is not None:
         measured = [(torch.from_numpy(np.load(calibration, allow_pickle=False)),)]
     program: Program = private.compile(model.eval(), example, calibration=measured, **options)
-    public = {key: metadata[key] for key in ("classes", "preprocessing") if key in metadata}
+    public: dict[str, Any] = {key: metadata[key] for key in ("classes", "preprocessing") if key in metadata}
     return dataclasses.replace(program, metadata={**program.metadata, **public})
 
 

@@ -1,27 +1,28 @@
 """What each ATen operator becomes in the float graph. `HANDLERS` maps an operator's name to a function of the builder.
 
-A handler gets the builder and the call's arguments, in which data are `Node`s, parameters and constants torch tensors, and
-everything else Python values. It returns a `Node` (or a tuple, for operators with several results) or raises `Refused`.
+A handler gets the builder and the call's arguments, in which data are `Node`s, parameters and constants torch
+tensors, and everything else Python values. It returns a `Node` (or a tuple, for operators with several results) or
+raises `Refused`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from moiety.private.graph import Floats, Node
-from moiety.private.validate import conv_output, pool_output
+from moiety.private.graph import Floats, Node, matrix_conv
+from moiety.private.validate import conv_output
 
 if TYPE_CHECKING:
     from moiety.private.export import Builder
 
 __all__ = ["HANDLERS", "HINTS", "Refused"]
 
-Handler = Callable[..., Any]
-HANDLERS: dict[str, Handler] = {}
+F = TypeVar("F", bound=Callable[..., Any])
+HANDLERS: dict[str, Callable[..., Any]] = {}
 HINTS = {
     "softmax": "return the logits: the client can apply softmax to them",
     "log_softmax": "return the logits: the client can apply softmax to them",
@@ -45,8 +46,10 @@ class Refused(Exception):
     """An operator that is known in general but not with these arguments; the text is the reason."""
 
 
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    def register(handler: Handler) -> Handler:
+def handles(*names: str) -> Callable[[F], F]:
+    """Registers a handler under the names of operators, without namespace and overload."""
+
+    def register(handler: F) -> F:
         for name in names:
             HANDLERS[name] = handler
         return handler
@@ -200,18 +203,7 @@ def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
     rest = x.shape[:-1]
     if rest:
         x = permute(b, x, [len(rest), *range(len(rest))])
-    conv = {
-        "in_channels": weight.shape[1],
-        "out_channels": weight.shape[0],
-        "groups": 1,
-        "in": [1, 1, math.prod(rest)],
-        "kernel": [1, 1, 1],
-        "stride": [1, 1, 1],
-        "padding": [0, 0, 0],
-        "dilation": [1, 1, 1],
-        "output_padding": [0, 0, 0],
-        "transposed": False,
-    }
+    conv = matrix_conv(weight.shape[1], weight.shape[0], math.prod(rest))
     y = b.node(
         "linear",
         [x],
@@ -268,14 +260,15 @@ def _(b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, _m: float, eps
     return normalise(b, x, w, bias, mean, var, eps), None, None
 
 
-@handles("relu", "relu_")
+@handles("relu")
 def relu(b: Builder, x: Any) -> Node:
     x = need_data(x)
     return b.node("relu", [x], x.shape)
 
 
-@handles("hardtanh", "hardtanh_", "clamp", "clamp_")
-def clamp(b: Builder, x: Any, low: Any = -1.0, high: Any = 1.0) -> Node:
+@handles("clamp")
+def clamp(b: Builder, x: Any, min: Any = None, max: Any = None) -> Node:
+    low, high = min, max  # torch's names
     x = need_data(x)
     if not all(v is None or isinstance(v, (int, float)) for v in (low, high)):
         raise Refused("expected constant limits")
@@ -286,8 +279,13 @@ def clamp(b: Builder, x: Any, low: Any = -1.0, high: Any = 1.0) -> Node:
     if low is not None:  # low + relu(x - low)
         return relu(b, x) if low == 0 else shift(b, relu(b, shift(b, x, -low)), low)
     if high is None:
-        return x
+        return need_data(x)
     return b.node("subtract", [x, relu(b, x if high == 0 else shift(b, x, -high))], x.shape)  # x - relu(x - high)
+
+
+@handles("hardtanh")
+def _(b: Builder, x: Any, low: float = -1.0, high: float = 1.0) -> Node:
+    return clamp(b, x, low, high)
 
 
 @handles("clamp_min")
@@ -300,95 +298,13 @@ def _(b: Builder, x: Any, high: Any) -> Node:
     return clamp(b, x, None, high)
 
 
-@handles("relu6", "relu6_")
+@handles("relu6")
 def _(b: Builder, x: Any) -> Node:
     return clamp(b, x, 0.0, 6.0)
 
 
 def shift(b: Builder, x: Node, value: float) -> Node:
     return b.node("affine", [x], x.shape, a=None, b=np.full([1] * len(x.shape), float(value)))
-
-
-@handles("max_pool1d", "max_pool2d", "max_pool3d")
-def max_pool(
-    b: Builder, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Node:
-    x = need_data(x)
-    extents, rank = spatial(x), len(x.shape) - 1
-    k = triple(kernel, rank, 1)
-    s = triple(stride, rank, 1) if isinstance(stride, int) or len(stride) else k
-    p, d = triple(padding, rank, 0), triple(dilation, rank, 1)
-    out = [pool_output(*window, ceil_mode) for window in zip(extents, k, s, p, d, strict=True)]
-    shape = (x.shape[0], *out[3 - rank :])
-    return b.node("maxpool", [x], shape, kernel=k, stride=s, padding=p, dilation=d, ceil_mode=bool(ceil_mode))
-
-
-@handles("max_pool2d_with_indices", "max_pool3d_with_indices")
-def _(b: Builder, x: Any, *args: Any) -> tuple[Node, None]:
-    return max_pool(b, x, *args), None
-
-
-@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def avg_pool(
-    b: Builder,
-    x: Any,
-    kernel: Any,
-    stride: Any = (),
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Node:
-    x = need_data(x)
-    extents, rank = spatial(x), len(x.shape) - 1
-    k = triple(kernel, rank, 1)
-    s = triple(stride, rank, 1) if isinstance(stride, int) or len(stride) else k
-    p = triple(padding, rank, 0)
-    out = [pool_output(n, k[i], s[i], p[i], 1, False) for i, n in enumerate(extents)]
-    if ceil_mode and out != [pool_output(n, k[i], s[i], p[i], 1, True) for i, n in enumerate(extents)]:
-        raise Refused("ceil_mode leaves windows of different sizes: pad the input or use another kernel")
-    if any(p) and not count_include_pad and not divisor_override:
-        raise Refused("count_include_pad=False divides border windows by another number: use count_include_pad=True")
-    count = math.prod(k)
-    y = b.node("sumpool", [x], (x.shape[0], *out[3 - rank :]), kernel=k, stride=s, padding=p, count=count)
-    return divide(b, y, int(divisor_override or count))
-
-
-def divide(b: Builder, x: Node, divisor: int) -> Node:
-    """x / divisor for a public integer."""
-    if divisor < 1:
-        raise Refused(f"expected a positive divisor, found {divisor}")
-    return x if divisor == 1 else b.node("affine", [x], x.shape, a=None, b=None, divisor=divisor)
-
-
-def regular_windows(x: Node, size: Any) -> tuple[list[int], list[int]]:
-    """Kernel = stride of an adaptive pooling whose windows are regular."""
-    extents, rank = spatial(x), len(x.shape) - 1
-    sizes = [size] * rank if isinstance(size, int) else list(size)
-    target = [1] * (3 - rank) + [n if m is None else int(m) for n, m in zip(extents[3 - rank :], sizes, strict=True)]
-    if any(n % m for n, m in zip(extents, target, strict=True)):
-        raise Refused(f"adaptive pooling of {extents[3 - rank :]} to {sizes} has windows of different sizes")
-    return [n // m for n, m in zip(extents, target, strict=True)], target
-
-
-@handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d")
-def _(b: Builder, x: Any, size: Any) -> Node:
-    x = need_data(x)
-    rank = len(x.shape) - 1
-    extents = spatial(x)
-    sizes = [size] * rank if isinstance(size, int) else list(size)
-    if all(m is not None and m % n == 0 for n, m in zip(extents[3 - rank :], sizes, strict=True)):
-        # At most one element a window (VGG on small images: 1x1 to 7x7): repetition.
-        return upsample(b, x, [m // n for n, m in zip(extents[3 - rank :], sizes, strict=True)])
-    k, _ = regular_windows(x, size)
-    return avg_pool(b, x, k[3 - rank :])
-
-
-@handles("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def _(b: Builder, x: Any, size: Any) -> tuple[Node, None]:
-    x = need_data(x)
-    k, _ = regular_windows(x, size)
-    return max_pool(b, x, k[4 - len(x.shape) :]), None
 
 
 def upsample(b: Builder, x: Node, factors: Sequence[int]) -> Node:

@@ -12,7 +12,6 @@ from moiety.private.graph import Floats, Node
 from moiety.private.operators import (
     Refused,
     constant,
-    divide,
     handles,
     is_data,
     need_data,
@@ -22,6 +21,7 @@ from moiety.private.operators import (
     spatial,
     upsample,
 )
+from moiety.private.operators_pool import divide
 
 if TYPE_CHECKING:
     from moiety.private.export import Builder
@@ -46,16 +46,27 @@ def broadcast(x: Node, value: Any) -> Floats:
 
 
 def align(b: Builder, x: Node, y: Node) -> tuple[Node, Node]:
-    """Two data operands of the same shape; one whose spatial extents are all 1 is repeated (a gate for each channel)."""
-    if x.shape == y.shape:
-        return x, y
-    for small, large in ((x, y), (y, x)):
-        rank = len(large.shape)
-        fits = 2 <= rank <= 4 and len(small.shape) == rank and small.shape[0] == large.shape[0]
-        if fits and all(n == 1 for n in small.shape[1:]):
-            repeated = upsample(b, small, large.shape[1:])
-            return (repeated, large) if small is x else (large, repeated)
-    raise Refused(f"operands of shapes {x.shape} and {y.shape} (without the batch) do not match")
+    """Two data operands broadcast to one shape by repetition."""
+    if len(x.shape) != len(y.shape) or any(1 != n != m != 1 for n, m in zip(x.shape, y.shape, strict=True)):
+        raise Refused(f"operands of shapes {x.shape} and {y.shape} (without the batch) do not match")
+    for axis, (n, m) in enumerate(zip(x.shape, y.shape, strict=True)):
+        if n < m:
+            x = repeat(b, x, axis, m)
+        elif m < n:
+            y = repeat(b, y, axis, n)
+    return x, y
+
+
+def repeat(b: Builder, x: Node, axis: int, count: int) -> Node:
+    """Repeats a tensor along an axis of extent 1."""
+    rank = len(x.shape)
+    if 2 <= rank <= 4 and axis > 0:
+        return upsample(b, x, [count if i == axis else 1 for i in range(1, rank)])
+    y = upsample(b, reshape(b, x, (math.prod(x.shape), 1)), [count])
+    others = [n for i, n in enumerate(x.shape) if i != axis]
+    order = list(range(rank - 1))
+    order.insert(axis, rank - 1)
+    return permute(b, reshape(b, y, (*others, count)), order)
 
 
 def add(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
@@ -81,12 +92,12 @@ def multiply(b: Builder, x: Any, y: Any) -> Node:
     return b.node("affine", [x], x.shape, a=broadcast(x, y), b=None)
 
 
-@handles("add", "add_")
+@handles("add")
 def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
     return add(b, x, y, alpha)
 
 
-@handles("sub", "sub_")
+@handles("sub")
 def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
     return add(b, x, y, -alpha)
 
@@ -96,12 +107,12 @@ def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
     return add(b, y, x, -alpha)
 
 
-@handles("mul", "mul_")
+@handles("mul")
 def _(b: Builder, x: Any, y: Any) -> Node:
     return multiply(b, x, y)
 
 
-@handles("div", "div_")
+@handles("div")
 def _(b: Builder, x: Any, y: Any, rounding_mode: str | None = None) -> Node:
     if rounding_mode is not None or isinstance(y, Node):
         raise Refused("division by a value that depends on the network's input, or a rounded one")
@@ -110,7 +121,7 @@ def _(b: Builder, x: Any, y: Any, rounding_mode: str | None = None) -> Node:
     return multiply(b, x, 1 / constant(y, "divisor"))
 
 
-@handles("neg", "neg_")
+@handles("neg")
 def _(b: Builder, x: Any) -> Node:
     return multiply(b, x, -1.0)
 
@@ -175,7 +186,7 @@ def _(b: Builder, x: Any, axes: Sequence[int]) -> Node:
     return permute(b, x, [axis - 1 for axis in order[1:]])
 
 
-@handles("transpose", "transpose_", "swapaxes")
+@handles("transpose", "swapaxes")
 def _(b: Builder, x: Any, first: int, second: int) -> Node:
     x = need_data(x)
     i, j = b.axis(x, first), b.axis(x, second)
@@ -201,7 +212,7 @@ def _(b: Builder, x: Any, axis: int = 0, start: Any = None, stop: Any = None, st
     if axis % (len(x.shape) + 1) == 0:
         # x[:, ...] slices the whole batch; anything else would drop samples, which the result's batch axis shows.
         if start in (None, 0) and step == 1 and b.keeps_batch():
-            return x
+            return need_data(x)
         raise Refused("a slice of the batch axis")
     axis = b.axis(x, axis)
     return cut(b, x, axis, 0 if start is None else start, x.shape[axis] if stop is None else stop, step)
@@ -261,7 +272,7 @@ def _(b: Builder, x: Any, *_: Any) -> Node:
 
 @handles("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
 def _(b: Builder, x: Any, size: Any, align_corners: bool, *_: Any) -> Node:
-    """Edges are repeated, then a transposed depthwise convolution with the triangle kernel, then the margin is cut off."""
+    """Edges repeated, a transposed depthwise convolution with the triangle kernel, margins cut off."""
     x = need_data(x)
     target = b.result_shape()
     if align_corners or any(m % n for n, m in zip(x.shape[1:], target[1:], strict=True)):
@@ -270,7 +281,7 @@ def _(b: Builder, x: Any, size: Any, align_corners: bool, *_: Any) -> Node:
         factor = target[axis] // x.shape[axis]
         if factor > 1:
             x = stretch(b, x, axis, factor)
-    return x
+    return need_data(x)
 
 
 def stretch(b: Builder, x: Node, axis: int, factor: int) -> Node:
@@ -319,19 +330,19 @@ def _(b: Builder, x: Any, groups: int) -> Node:
     return reshape(b, permute(b, y, [1, 0, *range(2, len(y.shape))]), x.shape)
 
 
-@handles("dropout", "dropout_", "feature_dropout", "alpha_dropout", "native_dropout")
+@handles("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
 def _(b: Builder, x: Any, _p: float = 0.5, training: bool = False) -> Any:
     if training:
         raise Refused("it is in training mode: call model.eval()")
     return (need_data(x), None) if b.operator == "native_dropout" else need_data(x)
 
 
-@handles("alias", "detach", "detach_", "contiguous", "clone", "lift_fresh_copy", "to", "_to_copy", "expand", "identity")
+@handles("alias", "detach", "contiguous", "clone", "lift_fresh_copy", "to", "_to_copy", "expand", "identity")
 def _(b: Builder, x: Any, *_: Any, **__: Any) -> Node:
     x = need_data(x)
     if tuple(b.result_shape()) != x.shape:
         raise Refused("it enlarges a tensor")
-    return x
+    return need_data(x)
 
 
 @handles("argmax")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from moiety.private.evaluate import convolve
-from moiety.private.graph import Floats, Graph, Node, per_channel
+from moiety.private.graph import Floats, Graph, Node, matrix_conv, per_channel
 from moiety.private.polynomial import fuse_polynomials
 
 __all__ = ["simplify"]
@@ -25,11 +25,11 @@ def simplify(graph: Graph) -> None:
     """All passes, in place."""
     pool_first(graph)
     merge_padding(graph)
-    fold_back(graph)
+    fold_back(graph, repeat=False)
     fuse_polynomials(graph)
-    fold_back(graph)
+    fold_back(graph, repeat=True)
     merge_affines(graph)
-    fold_upsampling(graph)
+    fold_resampling(graph)
     sink_affines(graph)
     fold_forward(graph)
     drop_idle_activations(graph)
@@ -117,14 +117,18 @@ def scale_inputs(weight: Floats, a: Floats, conv: dict[str, Any]) -> Floats:
     return np.asarray(split.reshape(weight.shape))
 
 
-def fold_back(graph: Graph) -> None:
+def fold_back(graph: Graph, repeat: bool) -> None:
     """a * linear(x) + b -> linear: batch norm after a convolution.
 
-    A linear node with several readers is repeated for this one: its input is opened once anyway.
+    With `repeat`, a linear node with several readers is repeated for this one: its input is opened once anyway. That
+    comes after the search for polynomials, whose terms must keep their common base.
     """
+    users = graph.consumers()
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None
         if node.kind != "affine" or below is None or below.kind != "linear":
+            continue
+        if len(users.get(below, [node])) > 1 and not repeat:
             continue
         a, b, bits = factors(node)
         if a is not None and not per_channel(a):
@@ -152,44 +156,80 @@ def add_bias(bias: Floats | None, more: Floats, shape: tuple[int, ...]) -> Float
     return np.array(np.broadcast_to(spread[0] + spread[1], shape))
 
 
+def all_take(readers: list[Node]) -> bool:
+    """Do all readers multiply by something held by the server, so that a local operation before them can go into it?
+
+    If one does not, folding it into the others would open both what is before and what is after it.
+    """
+    return all(user.kind == "linear" or user.attrs.get("a") is not None for user in readers)
+
+
 def merge_affines(graph: Graph) -> None:
     """affine(x / n) -> affine with a / n: one multiplication instead of two."""
+    users = graph.consumers()
     for node in graph.nodes():
         below = node.inputs[0] if node.inputs else None
-        if node.kind != "affine" or "divisor" in node.attrs or below is None:
+        if node.kind != "affine" or node.attrs.get("a") is None or below is None:
             continue
-        if below.kind == "affine" and "divisor" in below.attrs and node.attrs["a"] is not None:
+        if below.kind == "affine" and "divisor" in below.attrs and all_take(users[below]):
             a, _, bits = factors(below)
             assert a is not None
             attrs = {"a": node.attrs["a"] * a, "b": node.attrs["b"], "extra_bits": bits}
             graph.replace(node, node.like("affine", list(below.inputs), **attrs))
 
 
-def fold_upsampling(graph: Graph) -> None:
-    """matrix(flatten(repeat(x))) -> matrix'(flatten(x)): columns of repeated elements are added up (VGG on small images)."""
+def fold_resampling(graph: Graph) -> None:
+    """matrix(flatten(resample(x))) -> matrix'(flatten(x)): VGG's adaptive pooling of a small image costs nothing.
+
+    The same for repetition. Left-over resampling becomes a linear layer with the positions as channels.
+    """
     for node in graph.nodes():
         if node.kind != "linear" or node.attrs["conv"]["in"] != [1, 1, 1] or node.attrs["conv"]["groups"] != 1:
             continue
         flatten = node.inputs[0]
-        if flatten.kind != "reshape" or len(flatten.shape) != 1 or flatten.inputs[0].kind != "upsample":
+        if flatten.kind != "reshape" or len(flatten.shape) != 1:
             continue
-        repeat = flatten.inputs[0]
-        x = repeat.inputs[0]
-        weight = node.attrs["weight"]
-        split = [x.shape[0]]
-        for n, f in zip(x.shape[1:], repeat.attrs["factors"][4 - len(x.shape) :], strict=True):
-            split += [n, f]
-        axes = tuple(range(3, 2 * len(x.shape), 2))
-        summed = weight.reshape(weight.shape[0], *split).sum(axis=axes)
+        resize = flatten.inputs[0]
+        if resize.kind not in ("upsample", "resample"):
+            continue
+        x, weight = resize.inputs[0], node.attrs["weight"]
+        rows = weight.shape[0]
+        if resize.kind == "upsample":
+            split = [x.shape[0]]
+            for n, f in zip(x.shape[1:], resize.attrs["factors"][4 - len(x.shape) :], strict=True):
+                split += [n, f]
+            folded = weight.reshape(rows, *split).sum(axis=tuple(range(3, 2 * len(x.shape), 2)))
+        else:
+            folded = weight.reshape(rows, x.shape[0], -1) @ resize.attrs["matrix"]
         size = math.prod(x.shape)
         conv = {**node.attrs["conv"], "in_channels": size}
-        flat_x = Node("reshape", [x], (size,), {}, flatten.source, flatten.where)
-        node.inputs = [flat_x]
-        node.attrs = {**node.attrs, "conv": conv, "weight": summed.reshape(weight.shape[0], size, 1, 1, 1)}
+        node.inputs = [Node("reshape", [x], (size,), {}, flatten.source, flatten.where)]
+        node.attrs = {**node.attrs, "conv": conv, "weight": folded.reshape(rows, size, 1, 1, 1)}
+    for node in graph.nodes():
+        if node.kind == "resample":
+            graph.replace(node, resampling_layer(node))
+
+
+def resampling_layer(node: Node) -> Node:
+    """(channels, positions in) -> (positions in, channels) -> matrix -> back."""
+    x, matrix = node.inputs[0], node.attrs["matrix"]
+    channels, (out, positions) = x.shape[0], matrix.shape
+    weight = matrix.reshape(out, positions, 1, 1, 1)
+
+    def step(kind: str, source: Node, shape: tuple[int, ...], **attrs: Any) -> Node:
+        return Node(kind, [source], shape, attrs, node.source, node.where)
+
+    y = step("permute", step("reshape", x, (channels, positions)), (positions, channels), axes=[1, 0])
+    conv = matrix_conv(positions, out, channels)
+    y = step("linear", y, (out, channels), conv=conv, weight=weight, bias=None, extra_bits=0)
+    y = step("permute", y, (channels, out), axes=[1, 0])
+    y = step("reshape", y, node.shape)
+    y.paths = node.paths
+    return y
 
 
 def sink_affines(graph: Graph) -> None:
-    """carrier(affine(x)) -> affine(carrier(x)) for reshapes, permutations and repetitions that lead to a linear layer."""
+    """carrier(affine(x)) -> affine(carrier(x)) for reshapes, permutations, repetitions before a linear layer."""
     changed = True
     while changed:
         changed = False
@@ -238,17 +278,20 @@ def carry(array: Floats, carrier: Node, shape: tuple[int, ...]) -> Floats:
 def fold_forward(graph: Graph) -> None:
     """linear(a * x + b) -> linear': the weight takes a; b goes into the bias.
 
-    Where a zero-padded (or transposed) convolution does not see every tap at its borders, the bias becomes a map of the whole output, right
-    at the borders too. The affine stays for its other readers, if any.
+    Where a zero-padded (or transposed) convolution does not see every tap at its borders, the bias becomes a map of
+    the whole output, right at the borders too. The affine stays for its other readers, if any.
     """
     changed = True
     while changed:
         changed = False
+        users = graph.consumers()
         for node in graph.nodes():
             below = node.inputs[0] if node.inputs else None
             if node.kind != "linear" or below is None or below.kind != "affine":
                 continue
             a, b, bits = factors(below)
+            if below.attrs.get("a") is None and not all_take(users.get(below, [])):
+                continue
             if a is not None and not per_channel(a):
                 continue
             conv, weight, bias = node.attrs["conv"], node.attrs["weight"], node.attrs["bias"]
@@ -276,4 +319,4 @@ def carried_bias(
         taps = weight.reshape(conv["out_channels"], weight.shape[1], -1).sum(axis=2)
         return np.asarray((taps.reshape(conv["groups"], -1, taps.shape[1]) * channels).sum(axis=2).reshape(-1))
     image = np.broadcast_to(b, shape).reshape(1, conv["in_channels"], *conv["in"])
-    return convolve(image, weight, conv)[0].reshape(out)
+    return np.asarray(convolve(image, weight, conv)[0].reshape(out))

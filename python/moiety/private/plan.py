@@ -29,8 +29,8 @@ MAX_REQUESTS = 1 << 20
 class Plan:
     """`specs` are the keyword arguments of each request; `first[op]` is the first request of operation `op`.
 
-    `checks[op]` is the request that checks the range of operation `op`'s result, `verdict` the one that turns the count of
-    violations into the client's bit (-1: nothing is checked).
+    `checks[op]` is the request that checks the range of operation `op`'s result, `verdict` the one that turns the
+    count of violations into the client's bit (-1: nothing is checked).
     """
 
     ring: int
@@ -98,7 +98,7 @@ class Plan:
 
 
 def layers(program: Program) -> list[tuple[Op, str, int]]:
-    """Every server-held linear map in order: its operation, the name of its array and its elements. The index is the layer."""
+    """Every server-held linear map in order (its layer): the operation, the name of its array, its elements."""
     found = []
     for op in program.ops:
         if op.kind == "linear":
@@ -115,7 +115,11 @@ def pool_axes(op: Op, x: Tensor, y: Tensor) -> tuple[int, list[tuple[int, ...]]]
     spatial = len(x.shape) - 1
     a = op.attrs
     axes = [
-        (x.shape[1 + i], *(a[key][3 - spatial + i] for key in ("kernel", "stride", "padding", "dilation")), y.shape[1 + i])
+        (
+            x.shape[1 + i],
+            *(a[key][3 - spatial + i] for key in ("kernel", "stride", "padding", "dilation")),
+            y.shape[1 + i],
+        )
         for i in range(spatial)
     ]
     return x.shape[0], axes

@@ -1,17 +1,19 @@
 """Recognises quadratic activations however they are written: x * x, x ** 2, w1 * x * x + w2 * x + b, (x + a) ** 2, ...
 
-Every elementwise node is expressed, where possible, as c2 * base^2 + c1 * base + c0 with a node `base` that is not elementwise; a node of
-degree two becomes one `x2` (or `square`), one of degree one a single affine. Coefficients that are exactly 0 or 1 by the
-structure of the code, not by the value of a parameter, are kept as the Python floats 0.0 and 1.0.
+Every elementwise node is expressed, where possible, as c2 * base^2 + c1 * base + c0 with a node `base` that is not
+elementwise; a node of degree two becomes one `x2` (or `square`), one of degree one a single affine. Coefficients that
+are exactly 0 or 1 by the structure of the code, not by the value of a parameter, are kept as the Python floats 0.0
+and 1.0.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from moiety.private.graph import Floats, Graph, Node
+from moiety.private.graph import Floats, Graph, Node, per_channel
 
 __all__ = ["fuse_polynomials"]
 
@@ -70,9 +72,7 @@ def combine(node: Node, known: dict[Node, Polynomial]) -> Polynomial | None:
         r = [times(c, minus) for c in (q.c2, q.c1, q.c0)]
         return Polynomial(p.base, plus(p.c2, r[0]), plus(p.c1, r[1]), plus(p.c0, r[2]))
     if node.kind == "multiply" and p.degree + q.degree <= 2:
-        return Polynomial(
-            p.base, times(p.c1, q.c1), plus(times(p.c1, q.c0), times(p.c0, q.c1)), times(p.c0, q.c0)
-        )
+        return Polynomial(p.base, times(p.c1, q.c1), plus(times(p.c1, q.c0), times(p.c0, q.c1)), times(p.c0, q.c0))
     return None
 
 
@@ -86,7 +86,15 @@ def build(node: Node, p: Polynomial) -> Node:
     if p.degree == 2:
         if is_one(p.c2) and is_zero(p.c1) and is_zero(p.c0):
             return node.like("square", [p.base])
-        return node.like("x2", [p.base], c2=array(p.c2), c1=array(p.c1), c0=array(p.c0))
+        c2, c1, c0 = array(p.c2), array(p.c1), array(p.c0)
+        if all(per_channel(c) for c in (c2, c1, c0)):
+            return node.like("x2", [p.base], c2=c2, c1=c1, c0=c0)
+        # Coefficients that differ within a channel: every element becomes a channel.
+        size = (math.prod(node.shape),)
+        flat = Node("reshape", [p.base], size, {}, node.source, node.where)
+        c2, c1, c0 = (np.broadcast_to(c, node.shape).reshape(size) for c in (c2, c1, c0))
+        active = Node("x2", [flat], size, {"c2": c2, "c1": c1, "c0": c0}, node.source, node.where)
+        return node.like("reshape", [active])
     a = None if is_one(p.c1) else array(p.c1)
     return node.like("affine", [p.base], a=a, b=None if is_zero(p.c0) else array(p.c0))
 
@@ -101,6 +109,7 @@ def fuse_polynomials(graph: Graph) -> None:
         if p.base is node:
             continue
         if is_one(p.c1) and is_zero(p.c2) and is_zero(p.c0):
+            p.base.paths += node.paths
             graph.replace(node, p.base)
         else:
             graph.replace(node, build(node, p))

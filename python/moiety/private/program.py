@@ -1,11 +1,11 @@
 """The two-party program: a typed list of operations on integers that a compiled network has become, and its file.
 
-Mathematics and meaning of every operation: docs/engine.md, section 1. This module imports neither torch nor the compiled
-core, so that a server or a dealer starts quickly.
+Mathematics and meaning of every operation: docs/engine.md, section 1. This module imports neither torch nor the
+compiled core, so that a server or a dealer starts quickly.
 
-The *weightless* part of a program (shapes, scales, compared widths, public constants) is what a client may have; the arrays
-(weights, biases, coefficients) and the certificate's bounds stay with the server. `Program.hash` covers the weightless part
-only, so both parties compute the same value; `Program.weights_hash` covers the arrays.
+The *weightless* part of a program (shapes, scales, compared widths, public constants) is what a client may have; the
+arrays (weights, biases, coefficients) and the certificate's bounds stay with the server. `Program.hash` covers the
+weightless part only, so both parties compute the same value; `Program.weights_hash` covers the arrays.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class ProgramError(ValueError):
 class Tensor:
     """One value of the program, without its batch axis.
 
-    The real value is the integer divided by 2**fraction. The parties' shares add up to it mod 2**bits (the upper bits of a
-    share are arbitrary). `opened`: the server knows x - B and the client B, instead of additive shares.
-    `bound` and `how` are the range certificate's: |real value| <= bound, `how` is "input" (the client checks its own
-    input), "proved" (interval arithmetic from the input's bound) or "calibrated" (it rests on measured maxima and their margin). Both are
-    empty (None, "") in a program without weights.
+    The real value is the integer divided by 2**fraction. The parties' shares add up to it mod 2**bits (the upper bits
+    of a share are arbitrary). `opened`: the server knows x - B and the client B, instead of additive shares. `bound`
+    and `how` are the range certificate's: |real value| <= bound, `how` is "input" (the client checks its own input),
+    "proved" (interval arithmetic from the input's bound) or "calibrated" (it rests on measured maxima and their
+    margin). Both are empty (None, "") in a program without weights.
     """
 
     shape: tuple[int, ...]
@@ -65,7 +65,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """`tensors[output] = kind(*tensors[inputs])`; `attrs` holds what docs/engine.md lists for the kind (JSON values)."""
+    """`tensors[output] = kind(*tensors[inputs])`; `attrs`: see docs/engine.md (JSON values)."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -78,10 +78,10 @@ class Op:
 class Certificate:
     """How the program's bounds were obtained; the bounds themselves are in the tensors.
 
-    `input_bound`: the client refuses an input with a larger magnitude (public). `margin_bits`: every calibrated bound is
-    2**margin_bits times the largest magnitude seen. `samples`: calibration images, 0 if none were run. `checked`: the
-    program carries `check_bits`, so that the parties find out when an input leaves the certified range. `withheld`: the
-    bounds were removed by `without_weights`; what a client sees of them is the compared widths.
+    `input_bound`: the client refuses an input with a larger magnitude (public). `margin_bits`: every calibrated bound
+    is 2**margin_bits times the largest magnitude seen. `samples`: calibration images, 0 if none were run. `checked`:
+    the program carries `check_bits`, so that the parties find out when an input leaves the certified range.
+    `withheld`: the bounds were removed by `without_weights`; what a client sees of them is the compared widths.
     """
 
     input_bound: float
@@ -96,7 +96,8 @@ class Program:
     """A compiled network in static single assignment form: ``ops[i].output`` are distinct and only used afterwards.
 
     `arrays`: name -> ring elements (uint32 or uint64 by `ring`), held by the server only; empty without weights.
-    `output_kind`: "logits" (real values at any scale) or "class" (an index). `metadata`: free public JSON (class names, preprocessing).
+    `output_kind`: "logits" (real values at any scale) or "class" (an index). `metadata`: free public JSON (class
+    names, preprocessing).
     """
 
     ring: int
@@ -147,7 +148,7 @@ class Program:
     @property
     def weights_hash(self) -> str:
         """sha256 of all arrays (names, shapes, types, elements)."""
-        return hash_arrays(self.arrays).hexdigest()
+        return str(hash_arrays(self.arrays).hexdigest())
 
     def public_json(self) -> dict[str, Any]:
         """The weightless part as JSON values."""
@@ -257,7 +258,8 @@ def file_hash(text: bytes, arrays: Mapping[str, Array]) -> str:
 def load(path: str | os.PathLike[str]) -> Program:
     """Reads a program that `Program.save` wrote.
 
-    Raises `ProgramError` for a file that is missing, truncated, altered, of another kind or version, or that has no range certificate.
+    Raises `ProgramError` for a file that is missing, truncated, altered, of another kind or version, or that has no
+    range certificate.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -270,7 +272,9 @@ def load(path: str | os.PathLike[str]) -> Program:
             metadata = dict(file.metadata() or {})
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ProgramError(f"{name} is not a whole safetensors file, truncated or altered ({error}): {again}") from error
+        raise ProgramError(
+            f"{name} is not a whole safetensors file, truncated or altered ({error}): {again}"
+        ) from error
     if METADATA_KEY not in metadata or HASH_KEY not in metadata:
         raise ProgramError(f"{name} is a safetensors file but holds no compiled program: {again}")
     text = metadata[METADATA_KEY].encode()

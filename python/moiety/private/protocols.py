@@ -1,9 +1,9 @@
 """`private.bench`: one protocol on random shares between two real processes, with a third that deals.
 
-    python -m moiety.private.protocols ROLE FD [FD]       settings as JSON on standard input, counters as JSON on standard output
+    python -m moiety.private.protocols ROLE FD FD        settings: JSON on standard input, counters: on standard output
 
-The parties' shares are random, so the values are too: no protocol's cost depends on them. What an inference would do before and
-after (sharing the input, revealing the output) is left out, so the counters are the protocol's own.
+The parties' shares are random, so the values are too: no protocol's cost depends on them. What an inference would do
+before and after (sharing the input, revealing the output) is left out, so the counters are the protocol's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONTROL, MATERIAL = 2, 3
 
 @dataclass(frozen=True)
 class _Case:
-    """The correlations of a protocol, the sizes of its shared inputs and of its server-held weights, and the protocol itself."""
+    """A protocol: its correlations, the sizes of its shared inputs and server-held weights, and how it runs."""
 
     requests: list[dict[str, Any]]
     inputs: list[int]
@@ -128,11 +128,12 @@ def bench(
     repeat: int = 1,
     timeout: float = 120.0,
 ) -> Stats:
-    """Counters of one protocol, in the form of `run_local(...).stats`; of `repeat` runs the one with the least CPU time.
+    """Counters of one protocol, as `run_local(...).stats`; of `repeat` runs the one with the least CPU time.
 
-    `name` is one of `PROTOCOLS`; `n` elements, or `shape`: matmul (rows, inner, columns), conv (channels, filters, size,
-    kernel; square, same padding), maxpool (channels, size, kernel, stride). `mul` and `square` include the exact truncation; `matmul`
-    and `conv` are server-held weights with a local truncation. `bits` is the compared width (max pooling: of the values).
+    `name` is one of `PROTOCOLS`; `n` elements, or `shape`: matmul (rows, inner, columns), conv (channels, filters,
+    size, kernel; square, same padding), maxpool (channels, size, kernel, stride). `mul` and `square` include the exact
+    truncation; `matmul` and `conv` are server-held weights with a local truncation. `bits` is the compared width (max
+    pooling: of the values).
     """
     settings: dict[str, Any] = {
         "name": name,
@@ -214,11 +215,11 @@ class _Link:
 
 def _deal(settings: dict[str, Any], case: _Case, channels: list[Any], meter: Meter) -> None:
     with meter.phase("offline"):
-        seeds = [mpc.random_block() for _ in range(3)]
-        for channel, seed in zip(channels, seeds, strict=False):
-            channel.send(CONTROL, seed + (seeds[2] if channel is channels[0] else b""))
+        server_seed, client_seed, weight_seed = (mpc.random_block() for _ in range(3))
+        channels[0].send(CONTROL, server_seed + weight_seed)
+        channels[1].send(CONTROL, client_seed)
         requests = [mpc.Request(**request) for request in case.requests]
-        dealer = mpc.Dealer(settings["ring"], requests, *seeds, settings["threads"])
+        dealer = mpc.Dealer(settings["ring"], requests, server_seed, client_seed, weight_seed, settings["threads"])
         for index in range(len(requests)):
             for channel, material in zip(channels, dealer.deal(index), strict=True):
                 if material.size:
@@ -270,6 +271,7 @@ def main() -> int:
     channels = [mpc.socket_channel(int(handle), *shape) for handle in handles]
     for handle in handles:
         socket.socket(fileno=int(handle)).close()
+    mpc.retain_memory()
     meter = Meter(*(_Link(channel) for channel in channels))
     if role == "dealer":
         _deal(settings, case, channels, meter)

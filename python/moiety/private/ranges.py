@@ -1,8 +1,9 @@
-"""Interval arithmetic for the range certificate, on the real values that the fixed-point run holds, its unit errors included.
+"""Interval arithmetic for the range certificate, on the real values that the fixed-point run holds, its unit errors
+included.
 
-An `Interval` is a pair of float64 arrays that broadcast to the tensor's shape: usually one value a channel. Every function below returns a
-superset of what the operation can produce from a superset of its inputs. Bounds are widened by 2^-40 of themselves for the
-rounding of float64.
+An `Interval` is a pair of float64 arrays that broadcast to the tensor's shape: usually one value a channel. Every
+function below returns a superset of what the operation can produce from a superset of its inputs. Bounds are widened
+by 2^-40 of themselves for the rounding of float64.
 """
 
 from __future__ import annotations
@@ -102,8 +103,10 @@ def by_channel(x: Interval, channels: int, shape: Sequence[int]) -> tuple[Floats
     return ends[0], ends[1]
 
 
-def linear_interval(x: Interval, shape: Sequence[int], weight: Floats, bias: Floats | None, conv: dict[str, Any]) -> Interval:
-    """Of a convolution with these (quantised) weights; shape: the input's. Result (channels, 1, ...) or, with a bias map, whole."""
+def linear_interval(
+    x: Interval, shape: Sequence[int], weight: Floats, bias: Floats | None, conv: dict[str, Any]
+) -> Interval:
+    """Of a convolution with these (quantised) weights; `shape`: the input's. (channels,), with a bias map whole."""
     lo, hi = by_channel(x, conv["in_channels"], shape)
     if any(conv["padding"]) or conv["transposed"]:
         # A tap may be absent at a border.
@@ -172,7 +175,9 @@ def collapse(x: Interval) -> Interval:
     return Interval(x.lo.min(axis=axes, keepdims=True), x.hi.max(axis=hi_axes, keepdims=True), x.how)
 
 
-def local_interval(kind: str, attrs: dict[str, Any], parts: Sequence[Interval], shapes: Sequence[Sequence[int]]) -> Interval:
+def local_interval(
+    kind: str, attrs: dict[str, Any], parts: Sequence[Interval], shapes: Sequence[Sequence[int]]
+) -> Interval:
     """Of the operations that compute no product with a secret; `shapes`: the inputs'; reshape: attrs["shape"]."""
     x = parts[0]
     if kind == "add":

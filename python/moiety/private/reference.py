@@ -1,8 +1,9 @@
 """The ideal functionality of a program: every operation on the plain integers, one after another.
 
-What the two parties compute equals this up to truncation: here it is the floor, in the secure run the floor or one more (less than one
-unit of the result's last bit off). Opening, extension and sharing change no value. A value of fewer bits than the ring is
-wrapped to those bits, so an input outside the certified range gives the same kind of garbage as the secure run.
+What the two parties compute equals this up to truncation: here it is the floor, in the secure run the floor or one
+more (less than one unit of the result's last bit off). Opening, extension and sharing change no value. A value of
+fewer bits than the ring is wrapped to those bits, so an input outside the certified range gives the same kind of
+garbage as the secure run.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def windows(x: Integers, attrs: Mapping[str, Any], fill: int) -> Integers:
 
 
 def convolve(x: Integers, weight: Integers, conv: Mapping[str, Any]) -> Integers:
-    """Cross-correlation or its transpose mod the type's ring: x (N, in_channels, *in) unsigned, weight in torch's layout.
+    """Cross-correlation or its transpose mod the type's ring: x (N, in_channels, *in) unsigned, weight in torch's
+    layout.
 
     Plain numpy: one matrix product for every kernel tap, on shifted views of the input.
     """
@@ -81,15 +83,17 @@ def convolve(x: Integers, weight: Integers, conv: Mapping[str, Any]) -> Integers
     for tap in np.ndindex(*kernel):
         taps = w[(slice(None), slice(None), slice(None), *tap)]  # (groups, in, out)
         extents = conv["in"] if conv["transposed"] else target
-        index = tuple(
+        index: Any = tuple(
             slice(t * d, t * d + (m - 1) * s + 1, s) for t, d, s, m in zip(tap, dilation, stride, extents, strict=True)
         )
+        index = (..., *index)
         if conv["transposed"]:
-            y[(..., *index)] += product(taps, split)
+            y[index] += product(taps, split)
         else:
-            y += product(taps, split[(..., *index)])
+            y += product(taps, split[index])
     if conv["transposed"]:
-        y = y[(..., *(slice(p, p + t) for p, t in zip(padding, target, strict=True)))]
+        crop: Any = (..., *(slice(p, p + t) for p, t in zip(padding, target, strict=True)))
+        y = y[crop]
     return np.ascontiguousarray(y).reshape(n, out, *target)
 
 
@@ -114,7 +118,7 @@ class Machine:
 
     def array(self, name: str, tensor: Tensor) -> Integers:
         """A server-held array, (channels,) spread to broadcast against the tensor."""
-        array = self.program.arrays[name].view(self.signed)
+        array: Integers = self.program.arrays[name].view(self.signed)
         if array.ndim == 1 and len(tensor.shape) > 1:
             return array.reshape(-1, *[1] * (len(tensor.shape) - 1))
         return array
@@ -124,11 +128,11 @@ class Machine:
         unsigned = self.program.dtype
         data = np.ascontiguousarray(x).view(unsigned).reshape(self.batch, conv["in_channels"], *conv["in"])
         out = convolve(data, self.program.arrays[op.attrs["weight"]], conv)
-        value = out.reshape(self.batch, *y.shape).view(self.signed)
+        value: Integers = out.reshape(self.batch, *y.shape).view(self.signed)
         return value if op.attrs["bias"] is None else value + self.array(op.attrs["bias"], y)
 
-    def step(self, op: Op) -> Integers:
-        """The operation's value, not yet wrapped to its bits."""
+    def step(self, op: Op) -> Any:
+        """The operation's value (signed integers), not yet wrapped to its bits."""
         a, y = op.attrs, self.program.tensors[op.output]
         ins = [self.values[i] for i in op.inputs]
         x = ins[0]
@@ -145,7 +149,7 @@ class Machine:
         if op.kind == "hardtanh":
             return np.clip(x, a["low"], a["high"])
         if op.kind == "maxpool":
-            lowest = np.iinfo(self.signed).min
+            lowest = -(2 ** (self.program.ring - 1))
             return windows(x, a, lowest).max(axis=-1).reshape(self.batch, *y.shape)
         if op.kind == "sumpool":
             return windows(x, a, 0).sum(axis=-1, dtype=self.signed).reshape(self.batch, *y.shape)
@@ -169,7 +173,7 @@ class Machine:
         return rearrange(op, ins, y.shape)
 
 
-def rearrange(op: Op, ins: Sequence[Integers], shape: tuple[int, ...]) -> Integers:
+def rearrange(op: Op, ins: Sequence[Integers], shape: tuple[int, ...]) -> Any:
     """concat, reshape, permute, slice, upsample, pad."""
     x, a = ins[0], op.attrs
     if op.kind == "concat":
@@ -192,8 +196,9 @@ def rearrange(op: Op, ins: Sequence[Integers], shape: tuple[int, ...]) -> Intege
 def run(program: Program, x: npt.ArrayLike, trace: bool = False) -> npt.NDArray[Any] | Trace:
     """Evaluates `program` on x (N, *input_shape), floats.
 
-    Returns float64 logits (N, *output_shape), or int64 class indices; with `trace` a `Trace` that also holds every tensor's real
-    value, by tensor number. Raises ValueError for a wrong shape, values that are not finite or exceed the input bound, and for a program without weights.
+    Returns float64 logits (N, *output_shape), or int64 class indices; with `trace` a `Trace` that also holds every
+    tensor's real value, by tensor number. Raises ValueError for a wrong shape, values that are not finite or exceed
+    the input bound, and for a program without weights.
     """
     if not program.has_weights:
         raise ValueError("this program has no weights: the reference needs the server's program")

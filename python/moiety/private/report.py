@@ -7,8 +7,9 @@ from typing import Any
 from .images import class_names
 from .program import Program
 from .stats import PHASES
+from .transport import Network
 
-__all__ = ["counters", "show_inferences"]
+__all__ = ["counters", "show_estimate", "show_inferences", "size"]
 
 
 def counters(stats: dict[str, dict[str, dict[str, Any]]]) -> str:
@@ -19,18 +20,35 @@ def counters(stats: dict[str, dict[str, dict[str, Any]]]) -> str:
             c = phases[name]
             if c["wall_seconds"] or c["bytes_sent"]:
                 lines.append(
-                    f"{party:8}{name:9}{_size(c['bytes_sent']):>12}{c['rounds']:>8}{c['cpu_seconds']:>10.3f}"
-                    f"{c['wall_seconds']:>10.3f}{_size(c['peak_bytes']):>12}"
+                    f"{party:8}{name:9}{size(c['bytes_sent']):>12}{c['rounds']:>8}{c['cpu_seconds']:>10.3f}"
+                    f"{c['wall_seconds']:>10.3f}{size(c['peak_bytes']):>12}"
                 )
     return "\n".join(lines)
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """Bytes in words."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.2f} GiB"
+
+
+def show_estimate(program: Program, batch: int, comparison: str, network: Network) -> tuple[dict[str, Any], str]:
+    """`estimate` as JSON values and as text."""
+    from .estimate import estimate
+
+    cost = estimate(program, network, batch=batch, comparison=comparison)
+    lines = [
+        f"comparison       {cost.comparison}",
+        f"online rounds    {cost.rounds}",
+        f"online bytes     {size(cost.bytes_online)} ({size(cost.bytes_client)} by the client)",
+        f"from the dealer  {size(cost.material_bytes)}",
+        f"multiplications  {cost.macs / 1e6:.1f} M",
+        f"online seconds   {cost.seconds:.3f} (modelled)",
+    ]
+    return cost.to_dict(), "\n".join(lines)
 
 
 def show_inferences(program: Program, names: list[str], outputs: list[Any], runs: list[Any], top: int) -> str:

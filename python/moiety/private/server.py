@@ -19,14 +19,15 @@ from .epochs import ServerEpochs, send_masks
 from .execute import weight_masks, weights
 from .link import Link
 from .material import MaterialFile
-from .plan import COMPARISONS, Plan
+from .plan import Plan
 from .plan import plan as make_plan
 from .program import Program
 from .service import Service
 from .session import Engine, agree, fields, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter
-from .transport import Listener, Network, Tls, connect, require_role
+from .tls import Tls
+from .transport import Listener, Network, connect, require_role
 
 __all__ = ["Server", "ServerConfig"]
 
@@ -106,7 +107,9 @@ class Server:
                     raise ProtocolError(f"the {source.name} gave no mask for the weights: expected its seed")
                 self._epochs.bind(epoch, source.name, source.weight_seed)
                 (have,) = fields(link.receive("setup"), link.peer, have=bool)
-                if not have:
+                if have:
+                    link.send("go on")
+                else:
                     send_masks(link, weight_masks(self.program, source.weight_seed))
             engine = Engine("server", self.program, plan, link, self._weights, self.config.threads, meter)
             while self._infer(link, engine, source, meter):
@@ -149,7 +152,7 @@ class Server:
         else:
             fits = isinstance(batch, int) and not isinstance(batch, bool) and 1 <= batch <= self.config.max_batch
             ours |= {"batch": batch if fits else self.config.max_batch}
-            ours |= {"comparison": comparison if comparison in COMPARISONS else COMPARISONS[0]}
+            ours |= {"comparison": comparison if comparison in ("circuit", "dcf") else "circuit"}
             ours |= {"randomness": "dealer" if self.config.dealer is not None else "file"}
         plan = file.plan if file is not None else self._plan(ours["batch"], ours["comparison"])
         if ours["randomness"] == "dealer":

@@ -41,6 +41,7 @@ class Service:
         self._network = network
         self._lock = threading.Lock()
         self._workers: dict[threading.Thread, Link | None] = {}
+        self._active = 0
         self._log = logging.getLogger(f"moiety.{name}")
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -73,10 +74,12 @@ class Service:
             except (ProtocolError, OSError) as error:
                 self._log.warning("a connection was refused: %s", error)
                 return
+            meter.add(link)
             with self._lock:
                 self._workers[me] = link
-                crowd = len(self._workers)
-            meter.add(link)
+                self._active += 1
+                crowd = self._active
+            failure: Exception | None = None
             try:
                 if crowd > self._limit:
                     raise ProtocolError(
@@ -84,13 +87,18 @@ class Service:
                         "came one more; try later"
                     )
                 self._handle(link, meter)
-                link.close()
             except ProtocolError as error:
                 self._log.warning("a connection ended: %s", error)
-                link.fail(error)
+                failure = error
             except Exception as error:
                 self._log.exception("a connection ended by an unexpected error")
-                link.fail(error)
+                failure = error
+            with self._lock:
+                self._active -= 1  # before the peer sees the end: it may come again at once
+            if failure is not None:
+                link.fail(failure)
+            else:
+                link.close()
         finally:
             with self._lock:
                 self._workers.pop(me, None)

@@ -4,7 +4,7 @@ client                          server
 hello (terms)            ->                      } both compare field by field, and both refuse the same way
                          <-     hello (terms, epoch)
 setup (masks: need/have) ->                      } once a connection
-                         <-     masks E = W - A    (once a client and weight epoch)
+                         <-     masks E = W - A, once a client and weight epoch; else: go on
 for every inference:
 infer (offer)            ->                      } which correlation: a dealer session, or a serial that neither side
                          <-     session (reply)    has used; both record it durably before they go on

@@ -40,7 +40,7 @@ def conv_output(conv: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def pool_output(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """Windows along one axis, as torch counts them: with `ceil_mode` the last one must start inside the input or left padding."""
+    """Windows along one axis as torch counts them; in `ceil_mode` the last must start in the input or left padding."""
     reach = n + 2 * padding - dilation * (kernel - 1) - 1
     if not ceil_mode:
         return reach // stride + 1
@@ -49,7 +49,7 @@ def pool_output(n: int, kernel: int, stride: int, padding: int, dilation: int, c
 
 
 class Checker:
-    """State of one validation; every failure raises `ProgramError` with the operation's number, kind and module path."""
+    """State of one validation; a failure raises `ProgramError` with the operation's number, kind and module path."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -128,7 +128,9 @@ class Checker:
         count = len(p.tensors)
         self.need(0 <= op.output < count and all(0 <= i < count for i in op.inputs), op, "no such tensor")
         self.need(op.output not in self.defined, op, "its output is defined twice")
-        self.need(all(i in self.defined for i in op.inputs), op, f"an input of {op.inputs} is used before it is defined")
+        self.need(
+            all(i in self.defined for i in op.inputs), op, f"an input of {op.inputs} is used before it is defined"
+        )
         check = CHECKS.get(op.kind)
         if check is None:
             self.fail(op, f"unknown kind; this version knows {sorted(CHECKS)}")
@@ -198,7 +200,9 @@ def check_truncate(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -
     shift, ring = op.attrs["shift"], self.program.ring
     self.need(x.bits == ring and x.shape == y.shape, op, "expected a full-ring input of the same shape")
     self.need(0 < shift < ring and y.fraction == x.fraction - shift, op, f"shift {shift} does not fit the scales")
-    self.need(y.bits == ring or y.bits <= ring - shift, op, f"{y.bits} output bits: neither the ring nor <= ring - shift")
+    self.need(
+        y.bits == ring or y.bits <= ring - shift, op, f"{y.bits} output bits: neither the ring nor <= ring - shift"
+    )
     if y.bits == ring and x.bound is not None:
         self.need(x.bound * 2.0**x.fraction < 2.0 ** (ring - 2), op, f"exact truncation needs |y| < 2^{ring - 2}")
 
@@ -244,7 +248,9 @@ def check_extend(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> 
 def check_x2(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
     arity(self, op, inputs, 1)
     (x,) = inputs
-    self.need(x.bits == y.bits == self.program.ring and x.shape == y.shape, op, "expected full-ring tensors of one shape")
+    self.need(
+        x.bits == y.bits == self.program.ring and x.shape == y.shape, op, "expected full-ring tensors of one shape"
+    )
     self.need(y.fraction == 2 * x.fraction + op.attrs["coefficient_fraction"], op, "scale does not fit")
     for key in ("c2", "c1", "c0"):
         self.array(op, op.attrs[key], [(x.shape[0],)])
@@ -269,7 +275,9 @@ def check_local(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> N
     """add, subtract, concat, reshape, permute, slice, upsample, pad: equal scales, bits = least of the inputs."""
     self.need(len(inputs) >= 1 and all(t.fraction == y.fraction for t in inputs), op, "scales differ")
     self.need(y.bits == min(t.bits for t in inputs), op, "expected the least bits of the inputs")
-    self.need(local_shape(op, [t.shape for t in inputs], y.shape) == y.shape, op, f"output {y.shape} does not fit inputs")
+    self.need(
+        local_shape(op, [t.shape for t in inputs], y.shape) == y.shape, op, f"output {y.shape} does not fit inputs"
+    )
 
 
 def local_shape(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> tuple[int, ...]:
@@ -280,7 +288,7 @@ def local_shape(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...])
     if op.kind == "concat":
         axis = a["axis"]
         rest = {s[:axis] + s[axis + 1 :] for s in shapes}
-        return x[:axis] + (sum(s[axis] for s in shapes),) + x[axis + 1 :] if len(rest) == 1 else ()
+        return (*x[:axis], sum(s[axis] for s in shapes), *x[axis + 1 :]) if len(rest) == 1 else ()
     if len(shapes) != 1:
         return ()
     if op.kind == "reshape":
@@ -289,7 +297,8 @@ def local_shape(op: Op, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...])
         return tuple(x[i] for i in a["axes"]) if sorted(a["axes"]) == list(range(len(x))) else ()
     if op.kind == "slice":
         axis, n = a["axis"], len(range(a["start"], a["stop"], a["step"]))
-        return x[:axis] + (n,) + x[axis + 1 :] if 0 <= a["start"] < a["stop"] <= x[axis] and a["step"] > 0 else ()
+        fits = 0 <= a["start"] < a["stop"] <= x[axis] and a["step"] > 0
+        return (*x[:axis], n, *x[axis + 1 :]) if fits else ()
     if op.kind == "upsample":
         return (x[0], *(n * f for n, f in zip(x[1:], a["factors"][4 - len(x) :], strict=True)))
     return tuple(n + before + after for n, (before, after) in zip(x, a["padding"], strict=True))
@@ -348,7 +357,7 @@ CHECKS: dict[str, Check] = {
 
 
 def validate(program: Program) -> None:
-    """Raises `ProgramError` unless `program` is in SSA form, every operation fits its tensors and the certificate is there."""
+    """Raises `ProgramError` unless `program` is in SSA form, fits its tensors and arrays, and has a certificate."""
     Checker(program).run()
     if program.has_weights:
         for name, array in program.arrays.items():

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from moiety import ProtocolError
+from moiety._core import mpc
 
 from .client import Client, ClientConfig
 from .dealer import Dealer
@@ -108,6 +109,7 @@ def _deal_files(settings: dict[str, Any], pipe: _Pipe) -> None:
             files["client"],
             comparison=settings["comparison"],
             threads=settings["threads"],
+            network=_network(settings),
         )
     count = settings["count"]  # the counters are those of one inference
     phase.bytes_sent = sum(path.stat().st_size for path in files.values()) // count
@@ -147,6 +149,7 @@ _ROLES = {"server": _serve, "dealer": _deal_live, "deal": _deal_files, "client":
 
 def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    mpc.retain_memory()
     pipe = _Pipe(int(sys.argv[1]))
     try:
         settings = json.loads(pipe.receive())

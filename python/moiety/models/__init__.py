@@ -1,0 +1,1 @@
+"""Demo models, one file each."""

@@ -1,0 +1,115 @@
+"""A small residual network for 32 x 32 images, the demo model.
+
+After K. He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), basic blocks with projection shortcuts.
+Wide and shallow, because a private activation costs more than a private multiplication and every layer costs a round:
+seven activation layers, with either ReLU or the quadratic of PASNet (`moiety.nn.X2Act`).
+
+What it keeps to for private inference: every batch normalisation directly follows a convolution, so that it folds;
+both summands of every residual addition are batch-normalised, so that no tensor's range grows with depth; the only
+pooling is an average.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from moiety.nn.x2act import X2Act
+
+__all__ = ["Activation", "BasicBlock", "ResNetCifar", "load_resnet_cifar", "resnet_cifar"]
+
+Activation = Literal["relu", "x2"]
+
+
+def make_activation(activation: Activation, channels: int) -> nn.Module:
+    if activation == "relu":
+        return nn.ReLU()
+    if activation == "x2":
+        return X2Act(channels)
+    raise ValueError(f"activation must be 'relu' or 'x2', got {activation!r}")
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions, the first with stride 2, beside a 1 x 1 convolution: half the side, new width."""
+
+    def __init__(self, in_channels: int, channels: int, activation: Activation) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.act1 = make_activation(activation, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut_conv = nn.Conv2d(in_channels, channels, 1, stride=2, bias=False)
+        self.shortcut_bn = nn.BatchNorm2d(channels)
+        self.act2 = make_activation(activation, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act1(self.bn1(self.conv1(x)))  # (N, channels, h/2, w/2)
+        out = self.bn2(self.conv2(out))
+        out = out + self.shortcut_bn(self.shortcut_conv(x))
+        out = self.act2(out)
+        return out
+
+
+class ResNetCifar(nn.Module):
+    """A stem at full resolution, then one `BasicBlock` for each further width, average pooling and a classifier."""
+
+    def __init__(self, activation: Activation, widths: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        if not widths:
+            raise ValueError("widths must name at least the stem's width")
+        self.activation: Activation = activation
+        self.widths = tuple(widths)
+        self.num_classes = num_classes
+
+        self.conv1 = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.act1 = make_activation(activation, widths[0])
+        self.layers = nn.Sequential(*(BasicBlock(a, b, activation) for a, b in pairwise(widths)))
+        self.fc = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
+        x = self.act1(self.bn1(self.conv1(x)))  # (N, widths[0], 32, 32)
+        x = self.layers(x)  # (N, widths[-1], 4, 4)
+        x = F.adaptive_avg_pool2d(x, 1)
+        x = torch.flatten(x, 1)  # (N, widths[-1])
+        x = self.fc(x)  # (N, num_classes)
+        return x
+
+    def architecture(self) -> dict[str, Any]:
+        """The arguments of `resnet_cifar` that build this network."""
+        return {"activation": self.activation, "widths": list(self.widths), "num_classes": self.num_classes}
+
+
+def resnet_cifar(
+    activation: Activation = "relu", *, widths: tuple[int, ...] = (32, 64, 128, 128), num_classes: int = 10
+) -> ResNetCifar:
+    """An untrained network; see `load_resnet_cifar` for the demo's weights."""
+    return ResNetCifar(activation, tuple(widths), num_classes)
+
+
+def load_resnet_cifar(path: str | os.PathLike[str]) -> tuple[ResNetCifar, dict[str, Any]]:
+    """The network in a file of ``examples/train_demo.py``, in float32 and evaluation mode, and its metadata.
+
+    The metadata are ``architecture``; ``test_accuracy``; ``evaluated_on`` (how many images of each split); ``epochs``;
+    ``mean``, ``std`` and ``classes`` (of input and output); and ``activation_bounds``: for each module path, and
+    for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images.
+    """
+    with safe_open(os.fspath(path), framework="pt") as file:
+        metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    if "architecture" not in metadata:
+        raise ValueError(f"{os.fspath(path)} holds no architecture: not written by examples/train_demo.py")
+    model = resnet_cifar(**metadata["architecture"])
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"{os.fspath(path)} does not fit its architecture: missing {missing}, unexpected {unexpected}")
+    return model.eval(), metadata

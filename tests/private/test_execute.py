@@ -342,7 +342,7 @@ def test_an_input_outside_the_certified_range_is_noticed(comparison: str, ring: 
     outside[1] *= largest / float(outside[1].abs().max())
     assert not leaves(program, x)
     assert leaves(program, outside)
-    with pytest.raises(execute.RangeError, match="out of its certified range"):
+    with pytest.raises(execute.OutOfRangeError, match="out of its certified range"):
         run(program, outside.numpy(), comparison)
     # The check is no cost of programs that were compiled without it.
     unchecked = private.compile(model, (x,), calibration=[(x,)], **options)

@@ -3,7 +3,8 @@
 // open (a `mask` correlation): F = x - B becomes known to the server.
 //   1. C sends x_C - B. 2. S: F = x_S + (x_C - B). Rounds 1, n l/8 bytes from C. S sees x - B, uniform.
 //
-// truncate (a `bit_product` mod 2^s): floor(y / 2^s) of |y| < 2^(l-2), in the full ring, error in (-1, 1) unit with mean 0.
+// truncate (a `bit_product` mod 2^s): floor(y / 2^s) or one more, for |y| < 2^(l-2), in the full ring: error in (-1, 1]
+//   unit, of mean 2^-s over the shares (1 only where 2^s divides y and both shares).
 //   a = y_S + 2^(l-2), b = y_C; then a + b = y + 2^(l-2) + w 2^l with w = msb(a) OR msb(b), since the true sum is below 2^(l-1).
 //   1. Each party opens its complemented top bit masked: p = 1 - msb(a) at S, q = 1 - msb(b) at C. 2. w = 1 - pq;
 //   y' = (a >> s) + (b >> s) - w 2^(l-s) - 2^(l-2-s), and S adds the mean error 1. Rounds 1, 8 W bytes each way.

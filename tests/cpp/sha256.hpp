@@ -46,12 +46,15 @@ inline std::string sha256(std::vector<uint8_t> message) {
                 continue;
             }
             const uint32_t a = w[i - 15], b = w[i - 2];
-            w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) + w[i - 7] + (std::rotr(b, 17) ^ std::rotr(b, 19) ^ b >> 10);
+            w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) + w[i - 7] +
+                   (std::rotr(b, 17) ^ std::rotr(b, 19) ^ b >> 10);
         }
         auto [a, b, c, d, e, f, g, h] = state;
         for (size_t i = 0; i < 64; ++i) {
-            const uint32_t first = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + constants[i] + w[i];
-            const uint32_t second = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+            const uint32_t first = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) +
+                                   constants[i] + w[i];
+            const uint32_t second =
+                (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
             h = g, g = f, f = e, e = d + first, d = c, c = b, b = a, a = first + second;
         }
         const std::array<uint32_t, 8> added{a, b, c, d, e, f, g, h};

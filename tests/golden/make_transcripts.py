@@ -1,7 +1,7 @@
-"""Makes transcripts.txt: the hashes of every byte that each party sends and is dealt, by tests/cpp/mpc/test_transcript.cpp.
+"""Makes transcripts.txt: hashes of every byte that each party sends and is dealt (tests/cpp/mpc/test_transcript.cpp).
 
-They change with the wire only: regenerate them when it changes on purpose. Run, from the repository root and after a build with
-MOIETY_TESTS=ON: python tests/golden/make_transcripts.py build/release/mpc_test_transcript
+They change with the wire only: regenerate them when it changes on purpose. Run, from the repository root and after a
+build with MOIETY_TESTS=ON: python tests/golden/make_transcripts.py build/release/mpc_test_transcript
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ReLU, Hardtanh and the indicator in both comparison protocols: exact for every width, costs by the closed formulas."""
+"""ReLU, Hardtanh and the indicator in both comparison protocols: exact for every width, costs as planned."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_circuit_planes_are_the_closed_formula() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_do_not_depend_on_tiles_or_instruction_sets(kind: str, restored_isa: str) -> None:
-    """More than one tile of 4096 elements, ragged; equal seeds give equal shares, messages and material on every level."""
+    """More than one tile of 4096 elements, ragged; equal seeds give equal shares and messages on every level."""
     seeds = [bytes(range(16 * i, 16 * i + 16)) for i in range(3)]
     for ring, k, n in ((64, 24, 4096 * 2 + 700), (32, 17, 4097)):
         rng = np.random.default_rng(8)

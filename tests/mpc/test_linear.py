@@ -46,7 +46,7 @@ def sample(rng: np.random.Generator, limit: int, n: int) -> Array:
 
 
 def adversarial(y: Array, ring: int) -> list[Shares]:
-    """Shares at which carries and wraps are decided: the server's share at the ends of the ring's halves and quarters."""
+    """Shares at which carries and wraps are decided: the server's at the ends of the ring's halves and quarters."""
     corners = [0, 1, (1 << ring) - 1]
     for top in (ring - 1, ring - 2):
         corners += [(1 << top) - 1, 1 << top, (1 << top) + 1]
@@ -58,7 +58,7 @@ def adversarial(y: Array, ring: int) -> list[Shares]:
     return out
 
 
-# ---- opening and linear layers ------------------------------------------------------------------------------------------
+# ---- opening and linear layers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ring", RINGS)
@@ -81,7 +81,15 @@ def test_open_gives_the_server_x_minus_the_mask(ring: int, n: int) -> None:
 CONVS: list[dict[str, Any]] = [
     {"batch": 3, "in_channels": 5, "out_channels": 4},
     {"batch": 2, "in_channels": 3, "out_channels": 4, "in": [1, 6, 5], "kernel": [1, 3, 3], "padding": [0, 1, 1]},
-    {"batch": 1, "in_channels": 4, "out_channels": 4, "groups": 4, "in": [1, 5, 5], "kernel": [1, 3, 3], "stride": [1, 2, 2]},
+    {
+        "batch": 1,
+        "in_channels": 4,
+        "out_channels": 4,
+        "groups": 4,
+        "in": [1, 5, 5],
+        "kernel": [1, 3, 3],
+        "stride": [1, 2, 2],
+    },
     {"batch": 2, "in_channels": 2, "out_channels": 3, "in": [3, 4, 4], "kernel": [2, 3, 3], "dilation": [1, 1, 1]},
     {
         "batch": 2,
@@ -113,7 +121,9 @@ def plain_conv(x: Array, w: Array, conv: dict[str, Any]) -> Array:
     shape = (full["in_channels"], full["out_channels"] // full["groups"])
     if not full["transposed"]:
         shape = (full["out_channels"], full["in_channels"] // full["groups"])
-    return convolve(x.reshape(full["batch"], full["in_channels"], *full["in"]), w.reshape(*shape, *full["kernel"]), full)
+    return convolve(
+        x.reshape(full["batch"], full["in_channels"], *full["in"]), w.reshape(*shape, *full["kernel"]), full
+    )
 
 
 @pytest.mark.parametrize("ring", RINGS)
@@ -121,7 +131,12 @@ def plain_conv(x: Array, w: Array, conv: dict[str, Any]) -> Array:
 def test_linear(ring: int, conv: dict[str, Any]) -> None:
     rng = np.random.default_rng(7)
     n_in = conv["batch"] * conv["in_channels"] * int(np.prod(conv.get("in", [1, 1, 1])))
-    n_weight = conv["in_channels"] * conv["out_channels"] // conv.get("groups", 1) * int(np.prod(conv.get("kernel", [1, 1, 1])))
+    n_weight = (
+        conv["in_channels"]
+        * conv["out_channels"]
+        // conv.get("groups", 1)
+        * int(np.prod(conv.get("kernel", [1, 1, 1])))
+    )
     w = uniform(rng, n_weight, ring)
     x = share(rng, sample(rng, 1 << (ring - 1), n_in), ring)
     expected = plain_conv(x.server + x.client, w, conv)
@@ -159,7 +174,13 @@ def test_one_opening_serves_sums_concatenations_and_views(ring: int) -> None:
         {"kind": "mask_add", "n": n, "masks": [0, 1]},
         {"kind": "linear", "n": 2 * 4, "conv": conv | {"in_channels": 3, "out_channels": 1}, "layer": 0, "masks": [2]},
         {"kind": "mask_concat", "n": 2 * n, "masks": [0, 1], "batch": 2},
-        {"kind": "linear", "n": 2 * 2 * 4, "conv": conv | {"in_channels": 6, "out_channels": 2}, "layer": 1, "masks": [4]},
+        {
+            "kind": "linear",
+            "n": 2 * 2 * 4,
+            "conv": conv | {"in_channels": 6, "out_channels": 2},
+            "layer": 1,
+            "masks": [4],
+        },
         # (batch, positions 1 and 3, channels) of x.
         {"kind": "mask_view", "n": 12, "masks": [0], "shape": [2, 2, 3], "strides": [12, 2, 4], "offset": 1},
         {
@@ -197,7 +218,7 @@ def test_one_opening_serves_sums_concatenations_and_views(ring: int) -> None:
     assert_cost(run, Cost(0, 2 * n * ring // 8, 1))  # two openings in one frame
 
 
-# ---- truncation ---------------------------------------------------------------------------------------------------------
+# ---- truncation -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ring", RINGS)
@@ -232,7 +253,11 @@ def test_local_truncation_is_right_in_the_low_bits(ring: int) -> None:
         k = ring - shift
         y = sample(rng, 1 << (ring - 1), 4096)
         for x in [share(rng, y, ring), *adversarial(y, ring)]:
-            total = (x.server >> np.array(shift, x.server.dtype)) + (x.client >> np.array(shift, x.server.dtype)) + x.server.dtype.type(1)
+            total = (
+                (x.server >> np.array(shift, x.server.dtype))
+                + (x.client >> np.array(shift, x.server.dtype))
+                + x.server.dtype.type(1)
+            )
             error = signed(total - ring_elements(y >> shift, ring), k)
             assert np.isin(error, (0, 1)).all(), shift
 
@@ -249,7 +274,11 @@ def test_truncation_has_mean_error_zero(ring: int, exact: bool) -> None:
         if exact:
             total = run_protocol("truncate", ring, [{"kind": "bit_product", "n": n, "bits": shift}], [x], shift).total
         else:
-            total = (x.server >> np.array(shift, x.server.dtype)) + (x.client >> np.array(shift, x.server.dtype)) + x.server.dtype.type(1)
+            total = (
+                (x.server >> np.array(shift, x.server.dtype))
+                + (x.client >> np.array(shift, x.server.dtype))
+                + x.server.dtype.type(1)
+            )
         units = signed(total - ring_elements(y >> shift, ring), ring - shift)
         error = units - (y & ((1 << shift) - 1)) / 2.0**shift
         assert np.isin(units, (0, 1)).all()
@@ -257,7 +286,7 @@ def test_truncation_has_mean_error_zero(ring: int, exact: bool) -> None:
         assert abs(error.var() - 1 / 6) < 0.002
 
 
-# ---- extension and output -----------------------------------------------------------------------------------------------
+# ---- extension and output -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ring", RINGS)

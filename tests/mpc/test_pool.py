@@ -26,7 +26,9 @@ class Axis(NamedTuple):
     out: int
 
 
-def axis(length: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, ceil_mode: bool = False) -> Axis:
+def axis(
+    length: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, ceil_mode: bool = False
+) -> Axis:
     span = length + 2 * padding - dilation * (kernel - 1) - 1
     out = -(-span // stride) + 1 if ceil_mode else span // stride + 1
     if ceil_mode and (out - 1) * stride >= length + padding:
@@ -48,7 +50,9 @@ def pool(values: Array, outer: int, axes: list[Axis]) -> Array:
 
 def torch_pool(values: Array, outer: int, axes: list[Axis], ceil_mode: bool) -> Array:
     x = torch.from_numpy(values.reshape(1, outer, *(a.length for a in axes)).astype(np.float64))
-    f = {1: torch.nn.functional.max_pool1d, 2: torch.nn.functional.max_pool2d, 3: torch.nn.functional.max_pool3d}[len(axes)]
+    f = {1: torch.nn.functional.max_pool1d, 2: torch.nn.functional.max_pool2d, 3: torch.nn.functional.max_pool3d}[
+        len(axes)
+    ]
     names = ("kernel", "stride", "padding", "dilation")
     y = f(x, *(tuple(getattr(a, name) for a in axes) for name in names), ceil_mode=ceil_mode)
     return y.numpy().astype(np.int64).reshape(-1)
@@ -137,7 +141,13 @@ def test_maxpool_of_any_shape(data: st.DataObject) -> None:
 @pytest.mark.parametrize("ring", [32, 64])
 def test_argmax_takes_the_first_of_equal_values(ring: int, kind: str) -> None:
     rng = np.random.default_rng(4)
-    for bits, index_bits, batch, classes in ((6, 3, 40, 5), (20, 8, 7, 10), (ring, 10, 2, 100), (12, 7, 65, 2), (9, 4, 3, 16)):
+    for bits, index_bits, batch, classes in (
+        (6, 3, 40, 5),
+        (20, 8, 7, 10),
+        (ring, 10, 2, 100),
+        (12, 7, 65, 2),
+        (9, 4, 3, 16),
+    ):
         limit = min((1 << (bits - 2)) - 1, 3)
         values = rng.integers(-limit, limit, size=(batch, classes), dtype=np.int64, endpoint=True)
         values[0] = 0
@@ -151,7 +161,7 @@ def test_argmax_takes_the_first_of_equal_values(ring: int, kind: str) -> None:
         np.testing.assert_array_equal(index, values.argmax(axis=1))
         cost = total([comparison(kind, n, bits, operands) for n in counts])
         assert run.payload == (cost.server, cost.client)
-        assert run.rounds == cost.rounds == -(-(classes - 1).bit_length()) * comparison(kind, 1, bits, operands).rounds
+        assert run.rounds == cost.rounds == (classes - 1).bit_length() * comparison(kind, 1, bits, operands).rounds
 
 
 def test_argmax_of_one_class_needs_no_message() -> None:

@@ -15,7 +15,9 @@ SIZES = [1, 63, 64, 1000]
 
 def sample(rng: np.random.Generator, ring: int, n: int) -> Array:
     """Ring elements that wrap and the edges: zero, one unit, the ends."""
-    edges = np.array([0, 1, -1, (1 << (ring - 1)) - 1, -(1 << (ring - 1)), 1 << (ring // 2), -(1 << (ring // 2))], np.int64)
+    edges = np.array(
+        [0, 1, -1, (1 << (ring - 1)) - 1, -(1 << (ring - 1)), 1 << (ring // 2), -(1 << (ring // 2))], np.int64
+    )
     rest = uniform(rng, n, ring).astype(np.uint64).view(np.int64)
     rest[: len(edges)] = edges[:n]
     return rest

@@ -10,7 +10,7 @@ from moiety._core import mpc
 
 
 def test_the_extension_has_no_deterministic_secrets() -> None:
-    """Neither the switch of tests/cpp/deterministic_secrets.cpp nor the key of its stream, nor a variable that asks for it."""
+    """Neither the switch of tests/cpp/deterministic_secrets.cpp nor the key of its stream, nor a way to ask for it."""
     assert _core.__file__ is not None
     code = Path(_core.__file__).read_bytes()
     assert not re.search(rb"deterministic", code, re.IGNORECASE)

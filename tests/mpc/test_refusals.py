@@ -1,4 +1,4 @@
-"""What the engine refuses, on both sides and with what was expected: reuse, wrong sizes, kinds, roles, material, peers."""
+"""What the engine refuses, with what was expected: reuse, wrong sizes, kinds, roles, material, peers."""
 
 from __future__ import annotations
 
@@ -114,7 +114,11 @@ def test_a_wrong_size_is_refused_and_uses_nothing_up(name: str) -> None:
         ([{"kind": "cross", "n": N}], lambda p: p.square(-1, X), "the plan has 1 requests, got index -1"),
         ([{"kind": "bit_product", "n": N, "bits": 4}], lambda p: p.truncate(0, X, 5), "mod 2.4, needed 10 mod 2.5"),
         ([{"kind": "bit_product", "n": N, "bits": 4}], lambda p: p.truncate(0, X, 0), "drops 1 to 62 bits, got 0"),
-        ([{"kind": "bit_product", "n": N, "bits": 4}], lambda p: p.extend(0, X, 64, False), "from 2 to 63 bits, got 64"),
+        (
+            [{"kind": "bit_product", "n": N, "bits": 4}],
+            lambda p: p.extend(0, X, 64, False),
+            "from 2 to 63 bits, got 64",
+        ),
         ([{"kind": "circuit", **COMPARE}], lambda p: p.indicator(0, X), "planned for 1 operands, got 0"),
         ([{"kind": "circuit", **COMPARE, "operands": [8, 8]}], lambda p: p.relu(0, X), "planned for 2 operands, got 1"),
         ([], lambda p: p.reveal(X, 0), "an output has 1 to 64 bits, got 0"),
@@ -145,7 +149,7 @@ def test_x2_refuses_a_linear_map_of_another_size() -> None:
             party.x2(1, X, [C, C, C] if party.server else None, 2, 5)
 
 
-# ---- material -----------------------------------------------------------------------------------------------------------
+# ---- material -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -211,7 +215,7 @@ def test_weights_that_do_not_fit_the_plan(mask: int, weights: list[Any], message
             mpc.Party(role, RING, a).load(requests, mpc.random_block(), weights)
 
 
-# ---- requests, roles ----------------------------------------------------------------------------------------------------
+# ---- requests, roles ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -227,10 +231,16 @@ def test_weights_that_do_not_fit_the_plan(mask: int, weights: list[Any], message
         ({"kind": "circuit", "n": 1, "bits": 8}, "multiplies 1 to 64 bits, got 0"),
         ({"kind": "dcf", "n": 1, "bits": 8, "operands": [65]}, "multiplies 1 to 64 bits, got 65"),
         ({"kind": "dcf", "n": 1, "bits": 8, "operands": [-20, 8]}, "operands of 1 to 64 bits, got -20"),
-        ({"kind": "dcf", "n": 1, "bits": 8, "operands": [8], "indicator_bits": -1}, "indicator of 0 to 64 bits, got -1"),
+        (
+            {"kind": "dcf", "n": 1, "bits": 8, "operands": [8], "indicator_bits": -1},
+            "indicator of 0 to 64 bits, got -1",
+        ),
         ({"kind": "dcf", "n": 1, "bits": 8, "operands": [8] * 65}, "at most 64 operands, got 65"),
         ({"kind": "dcf", "n": 1, "bits": 8, "operands": [9], "self_operand": True}, "first operand of 8 bits"),
-        ({"kind": "linear", "n": 3, "conv": CONV, "layer": 0, "masks": [0]}, "linear gives 10 elements, the request says 3"),
+        (
+            {"kind": "linear", "n": 3, "conv": CONV, "layer": 0, "masks": [0]},
+            "linear gives 10 elements, the request says 3",
+        ),
         ({"kind": "linear", "n": 10, "conv": CONV, "layer": -1, "masks": [0]}, "linear needs a layer index, got -1"),
         ({"kind": "linear", "n": 10, "conv": CONV, "layer": 0}, "linear needs one opened mask, got 0"),
         ({"kind": "mask_add", "n": 10}, "mask_add needs source masks"),
@@ -256,7 +266,10 @@ def test_a_ring_of_32_bits_takes_no_wider_request() -> None:
     ("request_of_it", "message"),
     [
         ({"kind": "mask_view", "n": 4, "masks": [0], "shape": [4], "strides": [4]}, "reaches beyond its mask of 10"),
-        ({"kind": "mask_view", "n": 4, "masks": [0], "shape": [4], "strides": [1], "offset": 7}, "beyond its mask of 10"),
+        (
+            {"kind": "mask_view", "n": 4, "masks": [0], "shape": [4], "strides": [1], "offset": 7},
+            "beyond its mask of 10",
+        ),
         # The last element's index would wrap around 2^64.
         (
             {"kind": "mask_view", "n": 1 << 30, "masks": [0], "shape": [1 << 30], "strides": [1 << 34]},
@@ -316,14 +329,16 @@ def test_tasks_have_one_result_and_it_comes_at_the_end() -> None:
     pair.run(twice, twice)
 
 
-# ---- peers --------------------------------------------------------------------------------------------------------------
+# ---- peers ----------------------------------------------------------------------------------------------------------
 
 
 def test_parties_that_run_different_protocols_notice() -> None:
     """Another length is refused with both lengths."""
     specs = [{"kind": "cross", "n": N}, {"kind": "cross", "n": N}]
     pair = Pair(RING, specs)
-    with pytest.raises(_core.ProtocolError, match="expected a step frame of (80|160) bytes, got a step frame of (80|160) bytes"):
+    with pytest.raises(
+        _core.ProtocolError, match=r"expected a step frame of (80|160) bytes, got a step frame of (80|160) bytes"
+    ):
         pair.run(lambda p: finish(p, p.square(0, X)), lambda p: finish(p, p.multiply(0, X, X)))
 
 

@@ -154,13 +154,17 @@ class Pair:
             self.channels = mpc.channel_pair(TIMEOUT_S)
         self.server = mpc.Party("server", ring, self.channels[0])
         self.client = mpc.Party("client", ring, self.channels[1])
-        masked = [w - mpc.weight_mask(ring, self.seeds[2], layer, w.size).reshape(w.shape) for layer, w in enumerate(weights)]
+        masked = [
+            w - mpc.weight_mask(ring, self.seeds[2], layer, w.size).reshape(w.shape) for layer, w in enumerate(weights)
+        ]
         self.server.load(self.requests, self.seeds[0], list(weights))
         self.client.load(self.requests, self.seeds[1], masked)
         self.dealt = [0, 0]
         if feed:
             for index in range(len(self.requests)):
-                for party, (role, material) in enumerate(zip((self.server, self.client), self.dealer.deal(index), strict=True)):
+                for party, (role, material) in enumerate(
+                    zip((self.server, self.client), self.dealer.deal(index), strict=True)
+                ):
                     self.dealt[party] += len(material)
                     role.feed(index, material)
 
@@ -226,5 +230,6 @@ def run_protocol(
     """One protocol on request 0 and up, both parties with the same public arguments."""
     pair = Pair(ring, specs, **options)
     return pair.run(
-        call(name, [s.server.reshape(-1) for s in shares], *rest), call(name, [s.client.reshape(-1) for s in shares], *rest)
+        call(name, [s.server.reshape(-1) for s in shares], *rest),
+        call(name, [s.client.reshape(-1) for s in shares], *rest),
     )

@@ -89,8 +89,11 @@ struct Session {
 
     // `weights` are those of layer 0, if any request is linear.
     explicit Session(const std::vector<mpc::Request>& requests, std::vector<T> weights_of_layer = {})
-        : server_channel(recorded_channel(forth, back)), client_channel(recorded_channel(back, forth)),
-          server(true, *server_channel, 1), client(false, *client_channel, 1), weights(std::move(weights_of_layer)),
+        : server_channel(recorded_channel(forth, back)),
+          client_channel(recorded_channel(back, forth)),
+          server(true, *server_channel, 1),
+          client(false, *client_channel, 1),
+          weights(std::move(weights_of_layer)),
           masked_weights(weights) {
         const crypto::Block a = crypto::random_block(), b = crypto::random_block(), w = crypto::random_block();
         std::vector<std::span<const T>> at_server, at_client;

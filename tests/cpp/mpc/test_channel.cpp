@@ -67,7 +67,8 @@ void large_messages_cross(Make make) {
     test::both([&, &a = a] { hop(*a, from_a, at_a); }, [&, &b = b] { hop(*b, from_b, at_b); });
     EXPECT(at_a == from_b && at_b == from_a);
     EXPECT(a->bytes_sent() == static_cast<int64_t>(n) + FrameHeader::size && b->bytes_received() == a->bytes_sent());
-    EXPECT(b->bytes_sent() == static_cast<int64_t>(n) + 5 + FrameHeader::size && a->bytes_received() == b->bytes_sent());
+    EXPECT(b->bytes_sent() == static_cast<int64_t>(n) + 5 + FrameHeader::size &&
+           a->bytes_received() == b->bytes_sent());
     EXPECT(a->frames_sent() == 1 && b->frames_sent() == 1);
     // Three more in a row, in many parts, cut differently at the two ends.
     std::vector<Bytes> parts;
@@ -109,12 +110,14 @@ void wrong_frames(Make make) {
     {
         auto [a, b] = make(5);
         hop(*a, bytes_of("123456789"), {});
-        EXPECT(says(refusal([&, &b = b] { hop(*b, {}, in); }), "expected a step frame of 10 bytes, got a step frame of 9 bytes"));
+        EXPECT(says(refusal([&, &b = b] { hop(*b, {}, in); }),
+                    "expected a step frame of 10 bytes, got a step frame of 9 bytes"));
     }
     {
         auto [a, b] = make(5);
         a->send(Tag::material, in);
-        EXPECT(says(refusal([&, &b = b] { hop(*b, {}, in); }), "expected a step frame of 10 bytes, got a material frame of 10 bytes"));
+        EXPECT(says(refusal([&, &b = b] { hop(*b, {}, in); }),
+                    "expected a step frame of 10 bytes, got a material frame of 10 bytes"));
     }
     for (const char* text : {"{\"error\": \"no such program\"}", ""}) {
         auto [a, b] = make(5);
@@ -122,7 +125,8 @@ void wrong_frames(Make make) {
         EXPECT(says(refusal([&, &b = b] { hop(*b, {}, in); }), (std::string("the peer reported: ") + text).c_str()));
         auto [c, d] = make(5);
         c->send(Tag::error, bytes_of(text));
-        EXPECT(says(refusal([&, &d = d] { (void)d->receive(100); }), (std::string("the peer reported: ") + text).c_str()));
+        EXPECT(
+            says(refusal([&, &d = d] { (void)d->receive(100); }), (std::string("the peer reported: ") + text).c_str()));
     }
 }
 
@@ -173,7 +177,8 @@ void silence_and_closing(Make make) {
     }
     {  // The peer goes while this end waits.
         auto [a, b] = make(5);
-        test::both([&, &a = a] { a->close(); }, [&, &b = b] { EXPECT(says(refusal([&] { hop(*b, {}, in); }), "closed")); });
+        test::both([&, &a = a] { a->close(); },
+                   [&, &b = b] { EXPECT(says(refusal([&] { hop(*b, {}, in); }), "closed")); });
     }
     {  // What was sent before the end still arrives.
         auto [a, b] = make(5);
@@ -210,7 +215,8 @@ void shaped_links_deliver() {
 void headers() {
     uint8_t bytes[FrameHeader::size];
     FrameHeader{3, 0x0102030405060708, 0x1122334455667788}.write(bytes);
-    const uint8_t expected[] = {'M', 'O', 'I', '1', 3, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11};
+    const uint8_t expected[] = {'M', 'O', 'I', '1', 3,    0,    0,    0,    8,    7,    6,    5,
+                                4,   3,   2,   1,   0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11};
     EXPECT(std::memcmp(bytes, expected, sizeof bytes) == 0);
     const FrameHeader back = FrameHeader::read(bytes);
     EXPECT(back.tag == 3 && back.length == 0x0102030405060708 && back.arrival == 0x1122334455667788);

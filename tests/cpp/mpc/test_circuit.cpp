@@ -1,4 +1,5 @@
-// The prefix circuit: right for every width and ragged sizes, the same on every instruction set, its planes by closed formulas.
+// The prefix circuit: right for every width and ragged sizes, the same on every instruction set, its planes by closed
+// formulas.
 #include "mpc/circuit.hpp"
 
 #include <bit>
@@ -33,7 +34,8 @@ Request comparison(Kind kind, int64_t n, int k, int indicator_bits) {
     return request;
 }
 
-// y >= 0 and max(y, 0) of random shares mod 2^k, with carries that run long: shares of equal and of complementary low bits.
+// y >= 0 and max(y, 0) of random shares mod 2^k, with carries that run long: shares of equal and of complementary low
+// bits.
 template <class T>
 bool compares(Kind kind, int k, int64_t n, uint64_t seed) {
     std::mt19937_64 random(seed);
@@ -76,7 +78,8 @@ int subsets_of_two_or_more(int size) {
     return count;
 }
 int leaf_by_hand(int radix) {
-    // Each pair j has the private bits alpha_j and beta_j, and pi = alpha ^ beta of higher pairs; what one party holds alone is free.
+    // Each pair j has the private bits alpha_j and beta_j, and pi = alpha ^ beta of higher pairs; what one party holds
+    // alone is free.
     int count = 0;
     for (int j = 0; j < radix; ++j) count += 3 * (1 << (radix - 1 - j)) - 2;
     return count;
@@ -111,7 +114,8 @@ void formulas() {
         EXPECT(shape.product_planes() == products && shape.mask_planes() == masks);
         EXPECT(shape.opened_planes(level - 1) == 1 && shape.carry().level == level - 1);
         for (int64_t n : {1, 64, 65, 4096, 4097})
-            EXPECT(client_bytes(comparison(Kind::circuit, n, k, 0), 64) == products * 8 * ((n + 63) / 64) + 2 * n * ((k + 7) / 8));
+            EXPECT(client_bytes(comparison(Kind::circuit, n, k, 0), 64) ==
+                   products * 8 * ((n + 63) / 64) + 2 * n * ((k + 7) / 8));
     }
     // The example of the design notes: 23 positions, 38 bits from each party for an element, three levels.
     const CircuitShape example(24);
@@ -131,7 +135,8 @@ void kernels_agree() {
     for (int64_t words : {1, 3, 4, 7, 8, 9, 64}) {
         const auto size = static_cast<size_t>(words);
         for (int radix = 1; radix <= 4; ++radix) {
-            const auto a = words_of(4 * size), b = words_of(4 * size), own = words_of(4 * size), products = words_of(64 * size);
+            const auto a = words_of(4 * size), b = words_of(4 * size), own = words_of(4 * size),
+                       products = words_of(64 * size);
             const auto masks = words_of(2 * size);
             for (bool with_p : {false, true}) {
                 for (bool server : {false, true}) {
@@ -140,7 +145,8 @@ void kernels_agree() {
                         set_isa(level);
                         std::vector<uint64_t> out(4 * size + 2 * 64 * size);
                         const Kernels& kernel = kernels();
-                        NodeOutput node{masks.data(), out.data(), with_p ? masks.data() + size : nullptr, with_p ? out.data() + size : nullptr};
+                        NodeOutput node{masks.data(), out.data(), with_p ? masks.data() + size : nullptr,
+                                        with_p ? out.data() + size : nullptr};
                         kernel.leaf(radix, words, server, a.data(), b.data(), own.data(), products.data(), node);
                         const uint64_t *g[4], *p[4], *g_mask[4], *p_mask[4];
                         for (int i = 0; i < radix; ++i) {

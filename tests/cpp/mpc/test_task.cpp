@@ -81,7 +81,8 @@ void hops_are_merged() {
     EXPECT(got[1] == Values({2000}) && got[3] == Values({200}) && got[4] == Values({300}));
     EXPECT(link.server.rounds() == 3 && link.client.rounds() == 3 && link.server.idle());
     EXPECT(link.a->frames_sent() == 3 && link.b->frames_sent() == 3);
-    EXPECT(link.a->bytes_sent() == 3 * FrameHeader::size + 4 * 5 && link.b->bytes_sent() == 3 * FrameHeader::size + 4 * 4);
+    EXPECT(link.a->bytes_sent() == 3 * FrameHeader::size + 4 * 5 &&
+           link.b->bytes_sent() == 3 * FrameHeader::size + 4 * 4);
     const auto stats = link.server.stats(0), short_one = link.server.stats(2);
     EXPECT(stats.rounds == 3 && stats.bytes_sent == 12 && stats.bytes_received == 12);
     EXPECT(short_one.rounds == 1 && short_one.bytes_sent == 4 && short_one.bytes_received == 0);

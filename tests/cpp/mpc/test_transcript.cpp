@@ -1,5 +1,6 @@
-// Every byte that each party sends and is dealt, in the deterministic mode, against the hashes in tests/golden/transcripts.txt: a
-// refactoring that changes no wire byte changes no hash. `--print` writes the lines of that file (tests/golden/make_transcripts.py).
+// Every byte that each party sends and is dealt, in the deterministic mode, against the hashes in
+// tests/golden/transcripts.txt: a refactoring that changes no wire byte changes no hash. `--print` writes the lines of
+// that file (tests/golden/make_transcripts.py).
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -47,7 +48,8 @@ class Recorder {
 
     // make(party, x, out): x is this party's share of n elements, out has room for n.
     template <class Make>
-    void protocol(const std::string& name, std::vector<Request> requests, int64_t n, Make make, std::vector<T> weights = {}) {
+    void protocol(const std::string& name, std::vector<Request> requests, int64_t n, Make make,
+                  std::vector<T> weights = {}) {
         crypto::seed_deterministic_secrets(sizeof(T) * 1000 + to_.size());
         const std::vector<T> a = drawn<T>(n), b = drawn<T>(n);
         test::Session<T> session(requests, std::move(weights));
@@ -75,7 +77,8 @@ Task open_and_map(Party<T>& party, std::span<const T> x, T* out) {
     // What comes of it goes to the client, so that the share is in the transcript.
     std::copy(share.data(), share.data() + share.size(), out);
     std::vector<T> revealed(x.size());
-    co_await reveal<T>(party, std::span<const T>(share.data(), static_cast<size_t>(share.size())), 8 * sizeof(T), revealed.data());
+    co_await reveal<T>(party, std::span<const T>(share.data(), static_cast<size_t>(share.size())), 8 * sizeof(T),
+                       revealed.data());
 }
 
 template <class T>
@@ -94,8 +97,9 @@ void record(Transcripts& to) {
     linear.masks = {0};
     std::vector<T> weights(36);
     for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<T>(i * i * 77777 - 5);
-    recorder.protocol("linear", {request(Kind::mask, 50), linear}, 50,
-                      [](Party<T>& p, std::span<const T> x, T* out) { return open_and_map<T>(p, x, out); }, weights);
+    recorder.protocol(
+        "linear", {request(Kind::mask, 50), linear}, 50,
+        [](Party<T>& p, std::span<const T> x, T* out) { return open_and_map<T>(p, x, out); }, weights);
     recorder.protocol("truncate", {request(Kind::bit_product, 100, 13)}, 100,
                       [](Party<T>& p, std::span<const T> x, T* out) { return truncate<T>(p, 0, x, 13, out); });
     recorder.protocol("extend", {request(Kind::bit_product, 100, ring - 22)}, 100,
@@ -105,8 +109,9 @@ void record(Transcripts& to) {
         for (int k : {2, 6, 22, ring})
             recorder.protocol(name + "_relu_" + std::to_string(k), {request(kind, 150, k, {k})}, 150,
                               [](Party<T>& p, std::span<const T> x, T* out) { return relu<T>(p, 0, x, out); });
-        recorder.protocol(name + "_hardtanh", {request(kind, 140, 22, {22})}, 70,
-                          [](Party<T>& p, std::span<const T> x, T* out) { return hardtanh<T>(p, 0, x, 0, 6 << 16, out); });
+        recorder.protocol(
+            name + "_hardtanh", {request(kind, 140, 22, {22})}, 70,
+            [](Party<T>& p, std::span<const T> x, T* out) { return hardtanh<T>(p, 0, x, 0, 6 << 16, out); });
         Request flag = request(kind, 90, 17);
         flag.indicator_bits = 9;
         recorder.protocol(name + "_indicator", {flag}, 90, [](Party<T>& p, std::span<const T> x, T* out) {
@@ -134,12 +139,14 @@ void record(Transcripts& to) {
     depthwise.conv.in = {1, 1, 20};
     depthwise.layer = 0;
     depthwise.masks = {1};
-    recorder.protocol("x2", {request(Kind::cross, 60), request(Kind::mask, 60), depthwise}, 60,
-                      [](Party<T>& p, std::span<const T> x, T* out) {
-                          return x2<T>(p, 0, x, {coefficients, coefficients + 3, coefficients + 6, 3, 20}, out);
-                      },
-                      std::vector<T>(coefficients, coefficients + 3));
-    recorder.protocol("reveal", {}, 77, [](Party<T>& p, std::span<const T> x, T* out) { return reveal<T>(p, x, 21, out); });
+    recorder.protocol(
+        "x2", {request(Kind::cross, 60), request(Kind::mask, 60), depthwise}, 60,
+        [](Party<T>& p, std::span<const T> x, T* out) {
+            return x2<T>(p, 0, x, {coefficients, coefficients + 3, coefficients + 6, 3, 20}, out);
+        },
+        std::vector<T>(coefficients, coefficients + 3));
+    recorder.protocol("reveal", {}, 77,
+                      [](Party<T>& p, std::span<const T> x, T* out) { return reveal<T>(p, x, 21, out); });
 }
 
 Transcripts record_all() {
@@ -165,7 +172,8 @@ int main(int argc, char** argv) {
     EXPECT(golden.size() == found.size());
     for (const auto& [name, hash] : found) {
         const auto at = golden.find(name);
-        if (at == golden.end() || at->second != hash) std::fprintf(stderr, "the transcript %s has changed\n", name.c_str());
+        if (at == golden.end() || at->second != hash)
+            std::fprintf(stderr, "the transcript %s has changed\n", name.c_str());
         EXPECT(at != golden.end() && at->second == hash);
     }
     // The same on every instruction set, and again in the same process.

@@ -35,7 +35,8 @@ test-python: $(VENV)/.installed $(VENV)/.env-test  ## only the Python tests (PYT
 build: $(VENV)/.installed  ## environment and build
 
 bench: $(VENV)/.installed $(VENV)/.env-bench  ## benchmarks of every kernel and protocol; writes bench/RESULTS.md
-	$(BIN)/python bench/report.py $(BENCH_FLAGS)
+	$(BIN)/python -m pytest bench --benchmark-json=build/bench.json --benchmark-columns=min,median,ops --benchmark-sort=name
+	$(BIN)/python bench/run.py --out bench/RESULTS.md $(BENCH_FLAGS)
 
 lint: $(VENV)/.installed $(VENV)/.env-dev  ## ruff, mypy, clang-format, codespell, length of files
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What is measured: the kernels, the protocols with the operation of the peers' scripts that each answers to, the networks."""
+"""What is measured: kernels, protocols (each with the operation of the peers' scripts that it answers to), networks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Network:
     arguments: dict[str, Any]
     comparisons: tuple[str, ...]
     repeat: int
-    tiny: dict[str, Any] = field(default_factory=lambda: {"width": 4, "size": 32, "batches": 1})
+    tiny: dict[str, Any] = field(default_factory=lambda: {"width": 4, "size": 32, "depth": 1})
 
 
 KERNELS = [
@@ -56,7 +56,9 @@ KERNELS = [
 def _relu(log: int, bits: int, comparison: str = "circuit") -> Protocol:
     name = "DCF" if comparison == "dcf" else "circuit"
     settings = {"name": "relu", "n": 1 << log, "bits": bits, "comparison": comparison}
-    return Protocol(f"relu{log}-{comparison}{bits}", f"ReLU 2^{log}, {name}, k = {bits}", settings, {"n": 256}, f"relu{log}")
+    return Protocol(
+        f"relu{log}-{comparison}{bits}", f"ReLU 2^{log}, {name}, k = {bits}", settings, {"n": 256}, f"relu{log}"
+    )
 
 
 PROTOCOLS = [

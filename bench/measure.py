@@ -13,11 +13,11 @@ import torch
 
 from cases import Kernel, Network, Protocol
 from moiety import private, ring
-from moiety.private.protocols import bench
+from moiety.private.protocols import measure
 from moiety.private.stats import Phase, Stats
 from networks import resnet18
 
-__all__ = ["compiled", "kernel", "network", "protocol", "work"]
+__all__ = ["compiled", "kernel", "network", "protocol", "summary", "work"]
 
 PARTIES = ("client", "server", "dealer")
 
@@ -84,13 +84,16 @@ def _phase(runs: list[Stats], party: str, name: str) -> dict[str, Any]:
     }
 
 
-def _summary(runs: list[Stats]) -> dict[str, Any]:
+def summary(runs: list[Stats]) -> dict[str, Any]:
     """Counters by phase and party, and the figures that the tables show."""
     phases = {name: {party: _phase(runs, party, name) for party in PARTIES} for name in ("offline", "online")}
     online, offline = phases["online"], phases["offline"]
     pair = ("client", "server")
     together = [
-        {party: getattr(run, party)["offline"].cpu_seconds + getattr(run, party)["online"].cpu_seconds for party in PARTIES}
+        {
+            party: getattr(run, party)["offline"].cpu_seconds + getattr(run, party)["online"].cpu_seconds
+            for party in PARTIES
+        }
         for run in runs
     ]
     return {
@@ -139,8 +142,8 @@ def work(settings: dict[str, Any]) -> dict[str, int]:
 def protocol(case: Protocol, quick: bool, repeat: int = 5) -> dict[str, Any]:
     """`private.bench` several times: three fresh processes each."""
     settings = case.arguments(quick)
-    runs = [bench(**settings) for _ in range(1 if quick else repeat)]
-    return {"settings": settings, "work": work(settings), **_summary(runs)}
+    runs = [measure(**settings) for _ in range(1 if quick else repeat)]
+    return {"settings": settings, "work": work(settings), **summary(runs)}
 
 
 @cache
@@ -160,13 +163,18 @@ def network(case: Network, comparison: str, quick: bool) -> dict[str, Any]:
     result = private.run_local(program, x, comparison=comparison, repeat=2 if quick else case.repeat, timeout=300.0)
     first, later = result.runs[0], list(result.runs[1:])
     setup = {party: _phase([first], party, "setup") for party in PARTIES}
-    summary = _summary(later)
-    peak = max(getattr(run, party)[name].peak_bytes for run in result.runs for party in ("client", "server") for name in ("setup", "offline", "online"))
+    total = summary(later)
+    peak = max(
+        getattr(run, party)[name].peak_bytes
+        for run in result.runs
+        for party in ("client", "server")
+        for name in ("setup", "offline", "online")
+    )
     return {
-        **summary,
+        **total,
         "peak_bytes": peak,
         "setup": setup,
         "setup_cpu_s": max(setup[party]["cpu_s"] for party in ("client", "server")),
         "setup_bytes": sum(setup[party]["bytes"] for party in PARTIES),
-        "first": _summary([first]),
+        "first": summary([first]),
     }

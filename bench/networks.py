@@ -1,7 +1,7 @@
 """ResNet-18 as torchvision writes it, with random weights, for measurements: no accuracy is meant.
 
-He et al., Deep Residual Learning for Image Recognition (2016). `stem` is "cifar" (3x3, no pooling), "imagenet" (7x7 with
-stride 2 and max pooling 3x3) or "average" (the same with average pooling). Batch norms get the statistics of random
+He et al., Deep Residual Learning for Image Recognition (2016). `stem` is "cifar" (3x3, no pooling), "imagenet" (7x7
+with stride 2 and max pooling 3x3) or "average" (the same with average pooling). Batch norms get statistics of random
 batches, so that activations keep the range that a trained network would have.
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 __all__ = ["Quadratic", "ResNet", "resnet18"]
 
+BATCHES = 3
 Activation = Callable[[int], nn.Module]
 
 
@@ -23,7 +24,9 @@ class Quadratic(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         for name, value in (("c2", 0.05), ("c1", 0.5), ("c0", 0.01)):
-            setattr(self, name, nn.Parameter(torch.full((channels, 1, 1), value) * (0.9 + 0.2 * torch.rand(channels, 1, 1))))
+            setattr(
+                self, name, nn.Parameter(torch.full((channels, 1, 1), value) * (0.9 + 0.2 * torch.rand(channels, 1, 1)))
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.c2 * x * x + self.c1 * x + self.c0
@@ -50,9 +53,9 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-18 whose first stage has `width` channels."""
+    """ResNet-18 whose first stage has `width` channels and whose stages have `depth` blocks."""
 
-    def __init__(self, stem: str, activation: Activation, classes: int, width: int = 64) -> None:
+    def __init__(self, stem: str, activation: Activation, classes: int, width: int = 64, depth: int = 2) -> None:
         super().__init__()
         small = stem == "cifar"
         self.conv1 = nn.Conv2d(3, width, 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False)
@@ -63,7 +66,8 @@ class ResNet(nn.Module):
         blocks: list[nn.Module] = []
         inputs = width
         for outputs, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)):
-            blocks += [Block(inputs, outputs, stride, activation), Block(outputs, outputs, 1, activation)]
+            blocks.append(Block(inputs, outputs, stride, activation))
+            blocks += [Block(outputs, outputs, 1, activation) for _ in range(depth - 1)]
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.average = nn.AdaptiveAvgPool2d(1)
@@ -74,16 +78,18 @@ class ResNet(nn.Module):
         return self.fc(self.average(self.blocks(x)).flatten(1))
 
 
-def resnet18(stem: str, activation: str, size: int, classes: int, width: int = 64, batches: int = 3) -> tuple[ResNet, Tensor]:
+def resnet18(
+    stem: str, activation: str, size: int, classes: int, width: int = 64, depth: int = 2
+) -> tuple[ResNet, Tensor]:
     """The network in evaluation mode (`activation`: "relu" or "x2"), and a random batch of images to calibrate with."""
     torch.manual_seed(0)
-    model = ResNet(stem, Quadratic if activation == "x2" else lambda _: nn.ReLU(), classes, width)
+    model = ResNet(stem, Quadratic if activation == "x2" else lambda _: nn.ReLU(), classes, width, depth)
     images = torch.randn(4, 3, size, size)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over the batches
     model.train()
     with torch.no_grad():
-        for _ in range(batches):
+        for _ in range(BATCHES):
             model(torch.randn_like(images))
     return model.eval(), images

@@ -1,13 +1,15 @@
 """Runs the peers' scripts, each in its own environment, and reads the JSON lines that they print.
 
-The scripts are looked for in $MOIETY_PEERS or ../shared/peers, the environments in $MOIETY_CRYPTEN and $MOIETY_SPU or in
-.venv-crypten and .venv-spu of this repository (bench/README.md). What is missing is said, row by row.
+The scripts are looked for in $MOIETY_PEERS or ../shared/peers, the environments in $MOIETY_CRYPTEN and $MOIETY_SPU or
+in .venv-crypten and .venv-spu of this repository (bench/README.md). What is missing is said, row by row.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -46,23 +48,26 @@ def _python(name: str) -> Path:
 def _run(command: list[str], limit: float) -> tuple[list[dict[str, Any]], str]:
     """The records printed until the end or the limit, and what went wrong."""
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        output, errors = process.communicate(timeout=limit)
-        lines = errors.strip().splitlines()
-        wrong = f"ended with code {process.returncode}: {lines[-1][:120] if lines else ''}" if process.returncode else ""
+        output, _ = process.communicate(timeout=limit)
+        lines = output.strip().splitlines()
+        wrong = (
+            f"ended with code {process.returncode}: {lines[-1][:120] if lines else ''}" if process.returncode else ""
+        )
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # the parties are its children
         output, _ = process.communicate()
         wrong = f"longer than {limit:.0f} s"
     records = []
+    rounds = None  # SPU logs how often it sent before the record of the same run
     for line in output.splitlines():
-        if line.startswith("{"):
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
+        if found := re.search(r"Link details: .*send actions (\d+)", line):
+            rounds = int(found[1])
+        elif line.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append({"rounds": rounds, **json.loads(line)})
     return records, wrong
 
 
@@ -87,7 +92,9 @@ def run_peers(names: list[str]) -> dict[str, dict[str, Any]]:
     counted = False
     if scripts is not None:
         try:
-            counted = subprocess.run([str(scripts / "netns.sh"), "true"], capture_output=True, timeout=20).returncode == 0
+            counted = (
+                subprocess.run([str(scripts / "netns.sh"), "true"], capture_output=True, timeout=20).returncode == 0
+            )
         except (OSError, subprocess.TimeoutExpired):
             counted = False
     for name in names:
@@ -95,7 +102,9 @@ def run_peers(names: list[str]) -> dict[str, dict[str, Any]]:
         python = _python(environment)
         rows: dict[str, Any] = {operation: {"missing": UNTRIED} for operation in OPERATIONS}
         if scripts is None:
-            rows = {operation: {"missing": "no scripts in $MOIETY_PEERS or ../shared/peers"} for operation in OPERATIONS}
+            rows = {
+                operation: {"missing": "no scripts in $MOIETY_PEERS or ../shared/peers"} for operation in OPERATIONS
+            }
         elif not python.exists():
             rows = {operation: {"missing": f"no environment at {python.parents[1]}"} for operation in OPERATIONS}
         else:

@@ -14,22 +14,26 @@ MIB = 2**20
 Results = dict[str, Any]
 
 READING = """\
-**Ours.** Three processes on this machine (client, server, dealer), one thread each, 64-bit ring, 16 fraction bits. CPU-s
-are user and system seconds of the whole process in the phase, of the larger of the two parties; MiB are what both send,
-frame headers included, TCP/IP headers not. *Online* is what happens once the input is there; *offline* is what an inference consumes
-and can be had before (expansion of seeds, corrections, keys, the client's product with the masked weights). `k` is the compared width.
+**Ours.** Three processes on this machine (client, server, dealer), one thread each, 64-bit ring, 16 fraction bits.
+CPU-s are user and system seconds of the whole process in the phase, of the larger of the two parties; MiB are what both
+send, frame headers included, TCP/IP headers not. *Online* is what happens once the input is there; *offline* is what an
+inference consumes and can be had before (expansion of seeds, corrections, keys, the client's product with the masked
+weights). `k` is the compared width.
 
-**Trust.** Our dealer and CrypTen's TTP are the same assumption: a third process that sees neither data nor weights, and that together with one party
-sees everything. SPU's SEMI2K as it comes (TrustedFirstParty) lets party 0 know every triple, which is no security between the two. SPU CHEETAH needs
-nobody else and pays for it; it is no like-for-like row.
+**Trust.** Our dealer and CrypTen's TTP are the same assumption: a third process that sees neither data nor weights, and
+that together with one party sees everything. SPU's SEMI2K as it comes (TrustedFirstParty) lets party 0 know every
+triple, which is no security between the two. SPU CHEETAH needs nobody else and pays for it: no like-for-like row.
 
-**Peers** keep both operands secret everywhere. Our linear layers and matrix products let the server know W, as in
-inference; no peer has that mode. Peers' figures include their preprocessing, which they do not separate, so ours stand beside
-them online and offline + online together. Their CPU-s are those of rank 0 as their scripts print them (CrypTen's third process is not
-counted); their MiB are all of loopback in a private network namespace, TCP/IP headers and, for CrypTen, the third process's traffic included.
+**Peers** keep both operands secret. Our linear layers and matrix products let the server know W, as inference allows;
+no peer has that mode. Peers' figures include their preprocessing, which they do not separate, so ours stand beside them
+online and offline + online together. Their CPU-s are those of rank 0, as their scripts print them (CrypTen's third
+process is not counted); their MiB are all of loopback in a private network namespace, TCP/IP headers and, for CrypTen,
+the third process's traffic included. Their rounds are their own counts: CrypTen's calls of its communicator, the third
+process's included; SPU's send actions.
 
-**Noise.** Kernels: least CPU time of the thread over turns that alternate ours and torch's. Protocols and networks: least over repetitions,
-figure by figure. Wall times depend on what else runs: see the load average beside every table."""
+**Noise.** Kernels: least CPU time of the thread over turns that alternate ours and torch's. Protocols and networks:
+least over repetitions, figure by figure. Peers: the repetition with the least CPU time of three (ResNet-18 and CHEETAH:
+of one). Wall times depend on what else runs: see the load average beside every table."""
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -57,7 +61,10 @@ def peer_cell(row: Results | None) -> str:
     if said := missing(row):
         return said
     assert row is not None
-    parts = [f"{row['cpu_s']:.3f} CPU-s", f"{row['mib']:.1f} MiB" if "mib" in row else "bytes not measured: no network namespace"]
+    parts = [
+        f"{row['cpu_s']:.3f} CPU-s",
+        f"{row['mib']:.1f} MiB" if "mib" in row else "bytes not measured: no network namespace",
+    ]
     return ", ".join([*parts, f"{row['rounds']} rounds"] if "rounds" in row else parts)
 
 
@@ -105,12 +112,20 @@ def kernels(results: Results) -> str:
             else:
                 cells += ["", "", ""]
             rows.append(cells)
-    head = ["kernel", "arithmetic", "ms (CPU)", "GMAC/s", "of the roofline", "against torch int64", "against torch fp32"]
+    head = [
+        "kernel",
+        "arithmetic",
+        "ms (CPU)",
+        "GMAC/s",
+        "of the roofline",
+        "against torch int64",
+        "against torch fp32",
+    ]
     peak_words = ", ".join(f"{name} {value / 1e9:.2f}e9" for name, value in peaks.items())
     return (
-        f"Measured peaks: {peak_words}. The roofline is the lower of the multiplier's peak and what a copy's bandwidth allows;\n"
-        "kernels that halve their multiplications (Strassen, Winograd-like) or stay in the cache may come out above 1.\n\n"
-        + table(head, [row[:7] for row in rows])
+        f"Measured peaks: {peak_words}.\n"
+        "The roofline is the lower of the multiplier's peak and what a copy's bandwidth allows; products that save\n"
+        "multiplications (Strassen) may come out above 1.\n\n" + table(head, [row[:7] for row in rows])
     )
 
 
@@ -118,7 +133,9 @@ def roofline(row: Results, peaks: Results) -> float:
     """Seconds that the work of the online phase needs at the measured peaks, over the seconds taken."""
     work, online = row["work"], row["phases"]["online"]
     moved = 8 * work["elements"] + sum(online[party]["bytes"] for party in ("client", "server"))
-    seconds = moved / peaks["copy bytes/s"] + work["macs"] / peaks["u64 MAC/s"] + work["aes_blocks"] / peaks["AES blocks/s"]
+    seconds = (
+        moved / peaks["copy bytes/s"] + work["macs"] / peaks["u64 MAC/s"] + work["aes_blocks"] / peaks["AES blocks/s"]
+    )
     return float(seconds / max(row["online_cpu_s"], 1e-9))
 
 
@@ -141,10 +158,18 @@ def protocols(results: Results) -> str:
                 mib(row["offline_bytes"]),
             ]
         )
-    head = ["protocol", "online CPU-s", "online MiB", "rounds", "of the roofline", "offline CPU-s: server / client / dealer", "offline MiB"]
+    head = [
+        "protocol",
+        "online CPU-s",
+        "online MiB",
+        "rounds",
+        "of the roofline",
+        "offline CPU-s: server / client / dealer",
+        "offline MiB",
+    ]
     note = (
-        "Roofline: shares in and out and all messages once through memory at the copy's bandwidth, plus multiply-adds and "
-        "AES blocks at their\nmeasured peaks; correlations that were expanded offline are not counted as moved.\n\n"
+        "Roofline: shares in and out and all messages once through memory at the copy's bandwidth, plus multiply-adds\n"
+        "and AES blocks at their measured peaks; correlations that were expanded offline are not counted as moved.\n\n"
     )
     return note + table(head, [row[:7] for row in rows])
 
@@ -167,7 +192,14 @@ def beside(results: Results) -> str:
         cases.append((f"{first.title}, {comparison}", "resnet18", row))
     found = results.get("peers", {})
     for title, operation, row in cases:
-        rows.append([title, ours(row, False), ours(row, True), *(peer_cell(found.get(name, {}).get(operation)) for name in PEERS)])
+        rows.append(
+            [
+                title,
+                ours(row, False),
+                ours(row, True),
+                *(peer_cell(found.get(name, {}).get(operation)) for name in PEERS),
+            ]
+        )
     return table(["operation", "Moiety online", "Moiety offline + online, all bytes", *PEERS], rows)
 
 
@@ -205,8 +237,9 @@ def networks(results: Results) -> str:
         "peak GiB of a party",
     ]
     note = (
-        "Random weights, standard widths. One session of several inferences: the first carries the setup (program, E = W - A, once per "
-        "client and model),\nthe figures are those of the later ones. Peak memory is that of all phases, setup included.\n\n"
+        "Random weights, standard widths. One session of several inferences: the first carries the setup (program and\n"
+        "E = W - A, once per client and model), the figures are those of the later ones. Peak memory is that of all\n"
+        "phases, setup included.\n\n"
     )
     return note + table(head, rows)
 
@@ -229,12 +262,19 @@ def gaps(results: Results) -> str:
 
 
 def render(results: Results) -> str:
-    quick = "> **Quick run: sizes are cut down to try the machinery; no figure here means anything.**\n\n" if results["quick"] else ""
+    quick = (
+        "> **Quick run: sizes are cut down to try the machinery; no figure here means anything.**\n\n"
+        if results["quick"]
+        else ""
+    )
     machine = "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
     sections = [
-        f"# Benchmarks\n\n{quick}Made by `{results['command']}` (`make bench`) in {results['seconds']:.0f} s; raw figures in `results.json`. "
-        f"How to run and read it: [README.md](README.md).\n\n{machine}\n- load average (1 / 5 min): {results['load']['run'][0]} before, {results['load']['run'][1]} after",
-        "## What must be reached\n\nCPU-seconds of the larger party; peers' figures include their preprocessing.\n\n" + targets(results),
+        f"# Benchmarks\n\n{quick}Made by `{results['command']}` (`make bench`) in {results['seconds']:.0f} s; raw "
+        "figures in `results.json`. "
+        f"How to run and read it: [README.md](README.md).\n\n{machine}\n"
+        f"- load average (1 / 5 min): {results['load']['run'][0]} before, {results['load']['run'][1]} after",
+        "## What must be reached\n\nCPU-seconds of the larger party; peers' figures include their preprocessing.\n\n"
+        + targets(results),
         f"## How to read the figures\n\n{READING}",
         f"## Kernels, one thread\n\n{load_of(results, 'kernels')}\n\n" + kernels(results),
         f"## Protocols\n\n{load_of(results, 'protocols')}\n\n" + protocols(results),

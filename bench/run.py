@@ -16,13 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import machine  # noqa: E402
-import measure  # noqa: E402
-from cases import KERNELS, NETWORKS, PROTOCOLS  # noqa: E402
-from peers import PEERS, run_peers  # noqa: E402
-from report import render  # noqa: E402
+import machine
+import measure
+from cases import KERNELS, NETWORKS, PROTOCOLS
+from peers import PEERS, run_peers
+from report import render
 
 
 def attempt(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:

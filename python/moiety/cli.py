@@ -421,8 +421,9 @@ def bench(
     from moiety import private
     from moiety.private.report import counters
 
-    result = private.bench(protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads)
-    document = result.to_dict()
+    document = private.bench(
+        protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads
+    )
     _emit(json, document, counters(document))
 
 

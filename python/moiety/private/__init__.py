@@ -8,40 +8,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from moiety.private.compiler import UnsupportedOperator, calibrate, compile
+    from moiety.private.compiler import RangeError, UnsupportedOperator, calibrate, compile
+    from moiety.private.cost import Estimate, estimate
+    from moiety.private.execute import OutOfRangeError
     from moiety.private.local import Result, run_local
     from moiety.private.program import Certificate, Op, Program, ProgramError, Tensor, load
+    from moiety.private.protocols import bench
     from moiety.private.stats import Stats
     from moiety.private.transport import Network
 
 __all__ = [
     "Certificate",
+    "Estimate",
     "Network",
     "Op",
+    "OutOfRangeError",
     "Program",
     "ProgramError",
+    "RangeError",
     "Result",
     "Stats",
     "Tensor",
     "UnsupportedOperator",
+    "bench",
     "calibrate",
     "compile",
+    "estimate",
     "load",
     "run_local",
 ]
 
 _HOME = {
     "Certificate": "program",
+    "Estimate": "cost",
     "Network": "transport",
     "Op": "program",
+    "OutOfRangeError": "execute",
     "Program": "program",
     "ProgramError": "program",
+    "RangeError": "ranges",
     "Result": "local",
     "Stats": "stats",
     "Tensor": "program",
     "UnsupportedOperator": "compiler",
+    "bench": "protocols",
     "calibrate": "compiler",
     "compile": "compiler",
+    "estimate": "cost",
     "load": "program",
     "run_local": "local",
 }

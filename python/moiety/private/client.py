@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from moiety import ProtocolError
 
 from .epochs import load_masks, receive_masks, require_id
-from .estimate import choose
-from .execute import RangeError, weight_sizes
+from .cost import choose
+from .execute import OutOfRangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile
 from .plan import plan as make_plan
@@ -186,12 +186,12 @@ class Client:
                 link.send("claimed")
                 made = self._engine.offline(source.material(), self._progress)
                 self._engine.rendezvous()
-            left_range: RangeError | None = None
+            left_range: OutOfRangeError | None = None
             output = None
             with meter.phase("online"):
                 try:
                     output = self._engine.online(batch)
-                except RangeError as error:
+                except OutOfRangeError as error:
                     # For the client alone: towards the server the session goes on as if nothing had happened.
                     left_range = error
             counted = link.receive("done").get("stats")

@@ -19,12 +19,12 @@ from .flow import run_flow
 from .plan import Plan, layers, pool_axes
 from .program import Op, Program, ProgramError, Tensor
 
-__all__ = ["Inference", "RangeError", "weight_masks", "weight_sizes", "weights"]
+__all__ = ["Inference", "OutOfRangeError", "weight_masks", "weight_sizes", "weights"]
 
 Share = npt.NDArray[Any]
 
 
-class RangeError(ValueError):
+class OutOfRangeError(ValueError):
     """The input drove a value out of its certified range, so that the output would be undefined. There is no output."""
 
 
@@ -70,7 +70,7 @@ class Inference:
         """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class
         indices as float32). Server: `x` is None and so is the result.
 
-        Raises ValueError for an input of another shape, dtype or magnitude, RangeError where a checked program left
+        Raises ValueError for an input of another shape, dtype or magnitude, OutOfRangeError where a checked program left
         its range, ProtocolError when the peer fails.
         """
         encoded = None if self.server else self._encode(x)
@@ -314,7 +314,7 @@ class Inference:
         self._count("check_range", task)
         verdict = self.party.result(task)
         if not self.server and int(verdict[0]) & 1:
-            raise RangeError(
+            raise OutOfRangeError(
                 "this input drives the network out of its certified range: compile with calibration data that "
                 "covers it, or with a larger margin"
             )

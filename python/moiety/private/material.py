@@ -22,7 +22,7 @@ from moiety import ProtocolError
 from moiety._core import mpc
 
 from .epochs import DealerEpochs, mint_id, require_id
-from .estimate import choose
+from .cost import choose
 from .ledger import Ledger
 from .plan import Plan
 from .plan import plan as make_plan

@@ -26,7 +26,7 @@ from moiety._core import mpc
 from .stats import Meter, Stats
 from .transport import Network
 
-__all__ = ["PROTOCOLS", "bench"]
+__all__ = ["PROTOCOLS", "bench", "measure"]
 
 Share = npt.NDArray[Any]
 Drive = Callable[[int], Share]
@@ -114,7 +114,7 @@ PROTOCOLS = ("relu", "mul", "square", "matmul", "conv", "maxpool", "truncate", "
 SHAPES: dict[str, tuple[int, ...]] = {"matmul": (512, 512, 512), "conv": (64, 64, 56, 3), "maxpool": (64, 56, 2, 2)}
 
 
-def bench(
+def measure(
     name: str,
     *,
     n: int = 1 << 16,
@@ -154,6 +154,11 @@ def bench(
         raise ValueError(f"expected at least one run, got {repeat}")
     runs = [_run(settings) for _ in range(repeat)]
     return min(runs, key=lambda s: max(s.client["online"].cpu_seconds, s.server["online"].cpu_seconds))
+
+
+def bench(name: str, **settings: Any) -> dict[str, Any]:
+    """`measure` as the dictionary that `run_local(...).stats.to_dict()` gives."""
+    return measure(name, **settings).to_dict()
 
 
 def _run(settings: dict[str, Any]) -> Stats:

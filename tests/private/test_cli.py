@@ -242,6 +242,8 @@ def test_errors_are_one_line_and_exit_code_1(files, tmp_path):
             "no image: expected a .npy file": ("infer", tmp_path / "no.png", *client, "--dealer", "127.0.0.1:1"),
             "expected lan, wan or RTT_MS:MBIT": ("estimate", *client, "--network", "1:x"),
             "expected module:function or one of": ("compile", "nothing", "-o", tmp_path / "m"),
+            "does not fit resnet_cifar": ("compile", "resnet_cifar", "--weights", files / "server.moiety"),
+            "truncated or altered": ("compile", "resnet_cifar", "--weights", tmp_path / "half.moiety"),
             "expected a module that Python finds": ("compile", "nothing:at_all", "-o", tmp_path / "m"),
         }
         for words, command in cases.items():

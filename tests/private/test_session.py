@@ -13,6 +13,9 @@ from moiety import ProtocolError
 from moiety.private import session as session_module
 from moiety.private.client import check_input
 from moiety.private.epochs import ServerEpochs, mint_id
+from moiety.private.execute import OutOfRangeError
+from moiety.private.local import run_local
+from moiety.private.program import Op
 from moiety.private.session import agree
 from moiety.private.transport import connect, listen
 
@@ -191,6 +194,37 @@ def test_bad_input_is_refused_before_anything_is_sent(site, case):
 def test_check_input_names_the_plans_batch(toy):
     with pytest.raises(ValueError, match="batch of 3: expected at most 2"):
         check_input(toy, np.zeros((3, 6), np.float32), max_batch=2)
+
+
+def _checked(toy):
+    """The toy program with a truncation whose result must stay below 2 in magnitude."""
+    *head, result = toy.tensors
+    tensors = (*head, dataclasses.replace(result, fraction=16), dataclasses.replace(result, fraction=16))
+    *ops, _ = toy.ops
+    ops += [Op("truncate", (2,), 3, {"shift": 16, "check_bits": 18}), Op("output", (3,), 4)]
+    certificate = dataclasses.replace(toy.certificate, checked=True)
+    program = dataclasses.replace(toy, tensors=tensors, ops=tuple(ops), certificate=certificate)
+    program.validate()
+    return program
+
+
+def test_only_the_client_learns_that_an_input_left_the_range(site, toy, plainly, caplog):
+    program = _checked(toy)
+    far = np.full((2, 6), 4.0, np.float32)
+    assert np.abs(plainly(program, far)).max() > 2
+    near = np.full((2, 6), 0.01, np.float32)
+    site.dealer()
+    site.server(dealer=site.address("dealer"), program=program)
+    with site.client(program=program) as client:
+        for _ in range(2):
+            with pytest.raises(OutOfRangeError, match="out of its certified range"):
+                client.infer(far)
+            output, _ = client.infer(near)  # the session goes on
+            np.testing.assert_allclose(output, plainly(program, near), atol=1e-3)
+    site.close()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    with pytest.raises(OutOfRangeError, match="out of its certified range"):
+        run_local(program, far, comparison="circuit")
 
 
 def test_masks_are_sent_once_a_client_and_epoch(site):

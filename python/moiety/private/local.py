@@ -28,6 +28,7 @@ from .plan import COMPARISONS
 from .program import Program
 from .stats import Stats
 from .transport import Network
+from .worker import ERRORS
 
 __all__ = ["Result", "run_local"]
 
@@ -80,8 +81,7 @@ class _Child:
                 f"the {self.role} process ended with code {code}: {self.words() or 'it said nothing'}"
             ) from None
         if "error" in message:
-            kind = {"ProtocolError": ProtocolError, "ValueError": ValueError}.get(message["kind"], RuntimeError)
-            raise kind(f"{message['error']}")
+            raise ERRORS[message["kind"]](message["error"])
         return dict(message)
 
     def words(self) -> str:

@@ -12,8 +12,8 @@ from .program import Program
 
 __all__ = ["NETWORKS", "compile_target"]
 
-# name -> (module, function): function(weights file) gives the model and its metadata
-NETWORKS = {"resnet_cifar": ("moiety.models.resnet_cifar", "load_resnet_cifar")}
+# name -> (module, function, shape of one input): function(weights file) gives the model and its metadata
+NETWORKS = {"resnet_cifar": ("moiety.models.resnet_cifar", "load_resnet_cifar", (3, 32, 32))}
 
 
 def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
@@ -26,25 +26,16 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     """
     import numpy as np
     import torch
+    from safetensors import SafetensorError
 
     from moiety import private
 
     if weights is not None and not weights.is_file():
         raise ValueError(f"{weights} is not there: expected a safetensors file with the model's weights")
-    if ":" in target:
-        model, example, metadata = _make(target)
-        if weights is not None:
-            from safetensors.torch import load_file
-
-            model.load_state_dict(load_file(weights))
-    elif target in NETWORKS:
-        if weights is None:
-            raise ValueError(f"{target} needs --weights: expected its safetensors file")
-        module, function = NETWORKS[target]
-        model, metadata = getattr(importlib.import_module(module), function)(weights)
-        example = torch.zeros(1, *metadata.get("input_shape", (3, 32, 32)))
-    else:
-        raise ValueError(f"model is {target!r}: expected module:function or one of {', '.join(NETWORKS)}")
+    try:
+        model, example, metadata = _make(target, weights) if ":" in target else _known(target, weights)
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is not a whole safetensors file, truncated or altered ({error})") from None
     measured: Any = metadata.get("activation_bounds")
     if calibration is not None:
         try:
@@ -55,7 +46,25 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     return private.compile(model.eval(), example, calibration=measured, metadata=public, **options)
 
 
-def _make(target: str) -> tuple[Any, Any, dict[str, Any]]:
+def _known(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:
+    """A network of this package: the model, an example input, its file's metadata."""
+    import torch
+
+    if target not in NETWORKS:
+        raise ValueError(f"model is {target!r}: expected module:function or one of {', '.join(NETWORKS)}")
+    if weights is None:
+        raise ValueError(f"{target} needs --weights: expected its safetensors file")
+    module, function, shape = NETWORKS[target]
+    try:
+        model, metadata = getattr(importlib.import_module(module), function)(weights)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{weights} does not fit {target}: expected the file of its training ({error})") from None
+    recipe = {key: metadata[key] for key in ("mean", "std") if key in metadata}
+    return model, torch.zeros(1, *shape), {**metadata, "preprocessing": recipe}
+
+
+def _make(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:
+    """What the user's own function returns, with the weights of the file if one is given."""
     module, _, function = target.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's own module lies here
@@ -67,4 +76,8 @@ def _make(target: str) -> tuple[Any, Any, dict[str, Any]]:
         raise ValueError(f"{target}: {error}: expected a function of that module") from None
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise ValueError(f"{target} returned a {type(made).__name__}: expected (model, example inputs[, metadata])")
+    if weights is not None:
+        from safetensors.torch import load_file
+
+        made[0].load_state_dict(load_file(weights))
     return made[0], made[1], dict(made[2]) if len(made) == 3 else {}

@@ -23,11 +23,15 @@ from moiety._core import mpc
 
 from .client import Client, ClientConfig
 from .dealer import Dealer
+from .execute import OutOfRangeError
 from .material import deal_files
 from .program import load
 from .server import Server, ServerConfig
 from .stats import Meter
 from .transport import Network, listen
+
+# What a child reports and its parent raises again, the most particular first.
+ERRORS = {kind.__name__: kind for kind in (OutOfRangeError, ProtocolError, ValueError)}
 
 
 class _Pipe:
@@ -155,8 +159,8 @@ def main() -> int:
         settings = json.loads(pipe.receive())
         _ROLES[settings["role"]](settings, pipe)
     except (ProtocolError, ValueError, OSError) as error:
-        kind = "ProtocolError" if isinstance(error, ProtocolError) else "ValueError"
-        pipe.send(error=str(error), kind=kind)
+        kinds = [kind for kind in ERRORS.values() if isinstance(error, kind)]
+        pipe.send(error=str(error), kind=(kinds or [ValueError])[0].__name__)
         return 1
     return 0
 

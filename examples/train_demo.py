@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from moiety.data.cifar10 import CLASSES, Cifar10, load_cifar10
 from moiety.data.images import MEAN, STD, normalize
-from moiety.models.resnet_cifar import Activation, ResNetCifar, load_resnet_cifar, resnet_cifar
+from moiety.models.resnet_cifar import FILE_VERSION, Activation, ResNetCifar, load_resnet_cifar, resnet_cifar
 from moiety.nn import X2Act
 
 
@@ -326,12 +326,12 @@ def export(model: ResNetCifar, path: Path, train: Cifar10, test: Cifar10, epochs
     accuracy, test_bounds = evaluate(rounded, test)
     train_accuracy, bounds = evaluate(rounded, train)
     metadata = {
+        "version": FILE_VERSION,
         "architecture": model.architecture(),
         "test_accuracy": accuracy,
         "evaluated_on": {"train": len(train), "test": len(test)},
         "epochs": epochs,
-        "mean": MEAN,
-        "std": STD,
+        "preprocessing": {"mean": MEAN, "std": STD},
         "classes": CLASSES,
         "activation_bounds": {name: float(f"{value:.4g}") for name, value in bounds.items()},
     }

@@ -170,13 +170,16 @@ def compile(
         Path | None, typer.Option(help=".npy file of inputs (float32, with batch) to measure ranges on.")
     ] = None,
     ring: Annotated[int, typer.Option(help="32 or 64.")] = 64,
-    fraction_bits: Annotated[int, typer.Option()] = 16,
+    fraction_bits: Annotated[int, typer.Option(help="Of the fixed-point numbers.")] = 16,
+    output: Annotated[str, typer.Option(help="logits, or class: the client gets the index only.")] = "logits",
+    check_range: Annotated[bool, typer.Option("--check-range", help="Tell the client of inputs out of range.")] = False,
     json: Json = False,
 ) -> None:
     """Compile a torch model to a two-party program."""
     from moiety.private.modelfile import compile_target
 
-    program = compile_target(model, weights, calibration, ring=ring, fraction_bits=fraction_bits)
+    options = {"ring": ring, "fraction_bits": fraction_bits, "output": output, "check_range": check_range}
+    program = compile_target(model, weights, calibration, **options)
     client = out_client or out.with_name(f"{out.stem}-client{out.suffix}")
     program.save(out)
     program.without_weights().save(client)

@@ -11,7 +11,7 @@ from torch import nn
 import moiety.models.resnet_cifar
 from moiety.data.cifar10 import CLASSES, load_cifar10
 from moiety.data.images import normalize, preprocess
-from moiety.models.resnet_cifar import Activation, load_resnet_cifar, resnet_cifar
+from moiety.models.resnet_cifar import FILE_VERSION, Activation, ResNetCifar, load_resnet_cifar, resnet_cifar
 from moiety.nn import X2Act
 
 DEMO = Path(moiety.models.resnet_cifar.__file__).parents[1] / "demo"
@@ -50,11 +50,15 @@ def test_rejects_no_widths() -> None:
         resnet_cifar(widths=())
 
 
+def described(model: ResNetCifar, version: int = FILE_VERSION) -> dict[str, str]:
+    return {"version": json.dumps(version), "architecture": json.dumps(model.architecture())}
+
+
 def test_load_returns_what_was_saved(tmp_path: Path) -> None:
     model = resnet_cifar("x2", widths=(4, 6), num_classes=3).eval()
     state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     path = tmp_path / "net.safetensors"
-    save_file(state, path, {"architecture": json.dumps(model.architecture())})
+    save_file(state, path, described(model))
     loaded, metadata = load_resnet_cifar(path)
     assert metadata["architecture"] == {"activation": "x2", "widths": [4, 6], "num_classes": 3}
     x = torch.randn(2, 3, 32, 32)
@@ -69,10 +73,17 @@ def test_load_refuses_a_foreign_file(tmp_path: Path) -> None:
         load_resnet_cifar(path)
 
 
+def test_load_refuses_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "later.safetensors"
+    save_file({"fc.bias": torch.zeros(3)}, path, described(resnet_cifar("relu"), FILE_VERSION + 1))
+    with pytest.raises(ValueError, match=f"another version: expected {FILE_VERSION}, found {FILE_VERSION + 1}"):
+        load_resnet_cifar(path)
+
+
 def test_load_refuses_missing_weights(tmp_path: Path) -> None:
     model = resnet_cifar("relu", widths=(4, 6), num_classes=3)
     path = tmp_path / "partial.safetensors"
-    save_file({"fc.bias": torch.zeros(3)}, path, {"architecture": json.dumps(model.architecture())})
+    save_file({"fc.bias": torch.zeros(3)}, path, described(model))
     with pytest.raises(ValueError, match=r"missing .*conv1\.weight"):
         load_resnet_cifar(path)
 

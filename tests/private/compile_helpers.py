@@ -43,9 +43,7 @@ def certified(program: Program, trace: reference.Trace) -> None:
         assert np.abs(value).max() <= t.bound, (number, program.ops[number])
 
 
-def agree(
-    model: nn.Module, shape: tuple[int, ...], tolerance: float = 2e-3, count: int = 3, **options: Any
-) -> Program:
+def agree(model: nn.Module, shape: tuple[int, ...], tolerance: float = 2e-3, count: int = 3, **options: Any) -> Program:
     """Compiles, runs the reference on random inputs and compares with torch in float64. Returns the program."""
     model = model.eval()
     x = samples(shape, count)

@@ -261,6 +261,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     place.close()
 
 
+@pytest.fixture(scope="session")
+def make_site() -> Callable[..., Site]:
+    """For a fixture of a wider scope; whoever makes a site closes it."""
+    return Site
+
+
 @pytest.fixture
 def toy() -> Program:
     return toy_program()

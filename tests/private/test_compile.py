@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from compile_helpers import Call, agree, kinds, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from compile_helpers import Call, agree, kinds, samples
-from zoo import DenseNet, UNet, randomise
 from torch import nn
+from zoo import DenseNet, UNet, randomise
 
 from moiety import private
 from moiety.private import UnsupportedOperator, reference
@@ -161,8 +160,9 @@ def test_quadratic_activations(name: str, scalar: bool) -> None:
     shape = (1,) if scalar else (4, 1, 1)
     parts = {key: 0.3 * seeded(*shape, seed=seed) for seed, key in enumerate(("w1", "w2", "b"))}
     model = Call(
-        lambda m, x: m.last(QUADRATICS[name](m, m.first(x)).flatten(1)),
+        lambda m, x: m.last(QUADRATICS[name](m, m.norm(m.first(x))).flatten(1)),
         first=nn.Conv2d(3, 4, 3, padding=1),
+        norm=nn.BatchNorm2d(4),
         last=nn.Linear(64, 3),
         **parts,
     )
@@ -462,7 +462,9 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
             layers += [conv, nn.BatchNorm2d(out * groups), act]
             channels = out * groups
         elif kind == "residual":
-            layers.append(Call(lambda m, x: m.act(x + m.norm(m.conv(x))), conv=same, norm=nn.BatchNorm2d(channels), act=act))
+            layers.append(
+                Call(lambda m, x: m.act(x + m.norm(m.conv(x))), conv=same, norm=nn.BatchNorm2d(channels), act=act)
+            )
         elif kind == "dense":
             layers.append(Call(lambda m, x: torch.cat([x, m.act(m.conv(x))], 1), conv=same, act=act))
             channels *= 2
@@ -471,7 +473,9 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
         with torch.no_grad():
             size = nn.Sequential(*layers).eval()(torch.zeros(1, *shape)).shape[-1]
         if size >= 4 and draw(st.booleans()):
-            layers.append(draw(st.sampled_from([nn.MaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3)])))
+            layers.append(
+                draw(st.sampled_from([nn.MaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3)]))
+            )
             size //= 2
         if size < 3:
             break
@@ -500,5 +504,3 @@ def test_passes_keep_the_function(case: tuple[nn.Module, tuple[int, ...]]) -> No
         expected = model.double()(x)
     torch.testing.assert_close(before, expected)
     torch.testing.assert_close(after, expected)
-
-

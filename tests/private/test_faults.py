@@ -26,70 +26,75 @@ from moiety.private.transport import connect
 TIMEOUT = 0.7
 X = np.zeros((2, 6), np.float32)
 
-# Where a link carries what, in bytes (the toy program, a batch of 2): offsets in the hello, behind it, in the setup,
-# offline and online. Those beyond a link's traffic are left out by the test itself.
-CLIENT_SERVER = [("up", o) for o in (0, 10, 24, 100, 420, 520, 600, 650)] + [
-    ("down", o) for o in (0, 10, 24, 100, 450, 520, 650, 800, 850, 900)
-]
-TO_DEALER = [
-    ("up", 0),
-    ("up", 100),
-    ("up", 560),
-    ("down", 0),
-    ("down", 30),
-    ("down", 150),
-    ("down", 250),
-    ("down", 400),
-]
-LINKS = {"client-server": CLIENT_SERVER, "client-dealer": TO_DEALER, "server-dealer": TO_DEALER}
-CASES = [(link, way, at, what) for link, cuts in LINKS.items() for way, at in cuts for what in ("close", "garbage")]
-CASES += [(link, way, at, "stall") for link, cuts in LINKS.items() for way, at in cuts[1::3]]
+# The frames of one connection with one inference, in order, up to the last that a client needs.
+FRAMES = {
+    ("client-server", "up"): ["hello", "setup", "infer", "claimed", "ready", "step"],
+    ("client-server", "down"): ["hello", "masks", "E", "masks sent", "session", "ready", "step", "done"],
+    ("client-dealer", "up"): ["hello", "session"],
+    ("client-dealer", "down"): ["hello", "dealing", "material", "dealt"],
+    ("server-dealer", "up"): ["hello", "session"],
+    ("server-dealer", "down"): ["hello", "dealing", "dealt"],
+}
+# A connection that closes or stalls in front of a frame, a frame that is cut short, one with other bytes inside.
+FAULTS = ["close", "stall", "truncate", "garbage"]
+CASES = [(*way, frame, what) for way, frames in FRAMES.items() for frame in frames for what in FAULTS]
 
 
-@pytest.fixture
-def faulty(site):
-    """Parties with a fault on one link; the client's options for a good run and for a bad one."""
-
-    def make(link, way, at, what):
-        site.dealer(timeout=TIMEOUT)
-        dealer = site.address("dealer")
-        fault = (way, at, what)
-        bad = {"timeout": TIMEOUT}
-        if link == "server-dealer":
-            tap = site.tap("tap", "dealer", fault)
-            site.server("good", dealer=dealer, timeout=TIMEOUT)
-            site.server(dealer=tap.address, timeout=TIMEOUT, state=site.path("server-state"))
-            return tap, bad, {"server": site.address("good")}
-        site.server(dealer=dealer, timeout=TIMEOUT)
-        tap = site.tap("tap", "server" if link == "client-server" else "dealer", fault)
-        bad["server" if link == "client-server" else "dealer"] = tap.address
-        return tap, bad, {}
-
-    return make
+def _taps(site, link, fault=None):
+    """Dealer and server with a tap on one link; the tap, and the client's options."""
+    site.dealer(timeout=TIMEOUT)
+    dealer = site.address("dealer")
+    if link == "server-dealer":
+        tap = site.tap("tap", "dealer", fault)
+        site.server(dealer=tap.address, timeout=TIMEOUT)
+        site.server("good", dealer=dealer, timeout=TIMEOUT)
+        return tap, {"timeout": TIMEOUT}
+    site.server(dealer=dealer, timeout=TIMEOUT)
+    tap = site.tap("tap", "server" if link == "client-server" else "dealer", fault)
+    return tap, {"timeout": TIMEOUT, "server" if link == "client-server" else "dealer": tap.address}
 
 
-@pytest.mark.parametrize(("link", "way", "at", "what"), CASES, ids=lambda value: str(value))
-def test_a_link_that_fails_anywhere(site, faulty, link, way, at, what, caplog):
-    tap, bad, good = faulty(link, way, at, what)
+@pytest.fixture(scope="module")
+def spans(tmp_path_factory, make_site):
+    """(link, way, frame) -> where the frame begins and ends on its link, from a run without a fault."""
+    found = {}
+    for link in {link for link, _ in FRAMES}:
+        site = make_site(tmp_path_factory.mktemp(link))
+        tap, options = _taps(site, link)
+        site.infer(X, **options)
+        site.close()
+        for way in ("up", "down"):
+            stream, at = b"".join(tap.up if way == "up" else tap.down), 0
+            for frame in FRAMES[link, way]:
+                end = at + 24 + int.from_bytes(stream[at + 8 : at + 16], "little")
+                found[link, way, frame] = (at, end)
+                at = end
+            assert at in (len(stream), len(stream) - 24 - len('{"type":"bye"}')), (link, way)
+    return found
+
+
+@pytest.mark.parametrize(("link", "way", "frame", "what"), CASES)
+def test_a_link_that_fails_anywhere(site, spans, link, way, frame, what, caplog):
+    begin, end = spans[link, way, frame]
+    offset = begin if what in ("close", "stall") else (begin + 24 + end) // 2
+    _, options = _taps(site, link, (way, offset, "close" if what == "truncate" else what))
     start = time.monotonic()
+    # Garbage inside a frame that holds random numbers cannot be told from them.
+    uncertain = what == "garbage" and frame in ("E", "material", "step", "dealing")
     failed = None
     try:
-        with site.client(**bad) as client:
+        with site.client(**options) as client:
             client.infer(X)
     except ProtocolError as error:
         failed = str(error)
-    took = time.monotonic() - start
-    assert took < 4 * TIMEOUT + 2
-    if failed is None:  # what failed came after the client had its output: a farewell, the counters
-        tap.close()
-        carried = len(b"".join(tap.up if way == "up" else tap.down))
-        assert carried <= at or (link, way) in {("client-server", "up")}, "the fault was met and nobody noticed"
-    else:
+    assert time.monotonic() - start < 4 * TIMEOUT + 2
+    assert failed is not None or uncertain
+    if failed is not None:
         assert len(failed) > 20
         assert "\n" not in failed
-        assert any(party in failed for party in ("the server", "the dealer", "the client"))
+        assert "the server" in failed or "the dealer" in failed
     # The server is ready for the next client, whatever happened.
-    site.infer(**good)
+    site.infer(**({"server": site.address("good")} if link == "server-dealer" else {}))
     site.close()
     if failed is not None:
         ended = [record.getMessage() for record in caplog.records if record.name == "moiety.server"]

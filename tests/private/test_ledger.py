@@ -76,10 +76,10 @@ def test_a_claim_that_cannot_be_recorded_fails(tmp_path):
 
 def test_private_files_are_whole_and_private(tmp_path):
     path = tmp_path / "a" / "b"
-    assert write_durably(path, b"one", replace=False)
-    assert not write_durably(path, b"two", replace=False)
+    assert write_durably(path, [b"o", b"ne"], replace=False)
+    assert not write_durably(path, [b"two"], replace=False)
     assert read_private(path) == b"one"
-    assert write_durably(path, b"three", replace=True)
+    assert write_durably(path, [b"three"], replace=True)
     assert read_private(path) == b"three"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700

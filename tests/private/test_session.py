@@ -53,7 +53,11 @@ def test_rounds_are_the_same_on_both_sides(site):
     site.both()
     with site.client() as client:
         _, stats = client.infer(np.zeros((2, 6), np.float32))
+        _, again = client.infer(np.zeros((2, 6), np.float32))
     assert stats.client["online"].rounds == stats.server["online"].rounds > 0
+    assert stats.client["offline"].rounds == stats.server["offline"].rounds == again.client["offline"].rounds
+    assert again.server["offline"].rounds == again.client["offline"].rounds
+    assert stats.dealer["offline"].bytes_sent == again.dealer["offline"].bytes_sent
 
 
 FIELDS = {

@@ -60,7 +60,7 @@ def show(paths: list[Path], outcomes: Mapping[Any, Outcome]) -> None:
         say(
             f"compiled in {outcome.compile_seconds:.1f} s; from starting the processes to their end "
             f"{outcome.total_seconds:.2f} s\n"
-            f"largest difference of a logit from the plaintext model's {outcome.largest_difference:.5f}; that model's test "
+            f"largest difference of a logit from the plaintext model's {outcome.largest_difference:.5f}; its test "
             f"accuracy {outcome.program['test_accuracy']:.1%}\n"
         )
     say("Who learned what")

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from moiety.nn.x2act import X2Act
 
-__all__ = ["Activation", "BasicBlock", "ResNetCifar", "load_resnet_cifar", "resnet_cifar"]
+__all__ = ["FILE_VERSION", "Activation", "BasicBlock", "ResNetCifar", "load_resnet_cifar", "resnet_cifar"]
 
 Activation = Literal["relu", "x2"]
+
+FILE_VERSION = 1  # of the files that `load_resnet_cifar` reads
 
 
 def make_activation(activation: Activation, channels: int) -> nn.Module:
@@ -98,15 +100,19 @@ def resnet_cifar(
 def load_resnet_cifar(path: str | os.PathLike[str]) -> tuple[ResNetCifar, dict[str, Any]]:
     """The network in a file of ``examples/train_demo.py``, in float32 and evaluation mode, and its metadata.
 
-    The metadata are ``architecture``; ``test_accuracy``; ``evaluated_on`` (how many images of each split); ``epochs``;
-    ``mean``, ``std`` and ``classes`` (of input and output); and ``activation_bounds``: for each module path, and
-    for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images.
+    The metadata are ``version``; ``architecture``; ``test_accuracy``; ``evaluated_on`` (how many images of each split);
+    ``epochs``; ``preprocessing`` (``mean`` and ``std`` a channel) and ``classes``; and ``activation_bounds``: for each
+    module path, and for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images.
     """
     with safe_open(os.fspath(path), framework="pt") as file:
         metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
         state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
     if "architecture" not in metadata:
         raise ValueError(f"{os.fspath(path)} holds no architecture: not written by examples/train_demo.py")
+    if metadata.get("version") != FILE_VERSION:
+        raise ValueError(
+            f"{os.fspath(path)} is of another version: expected {FILE_VERSION}, found {metadata.get('version')!r}"
+        )
     model = resnet_cifar(**metadata["architecture"])
     missing, unexpected = model.load_state_dict(state, strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]

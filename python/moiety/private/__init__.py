@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from moiety.private.compiler import UnsupportedOperator, calibrate, compile
+    from moiety.private.cost import Estimate, estimate
     from moiety.private.local import Result, run_local
     from moiety.private.program import Certificate, Op, Program, ProgramError, Tensor, load
     from moiety.private.stats import Stats
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Certificate",
+    "Estimate",
     "Network",
     "Op",
     "Program",
@@ -26,12 +28,14 @@ __all__ = [
     "UnsupportedOperator",
     "calibrate",
     "compile",
+    "estimate",
     "load",
     "run_local",
 ]
 
 _HOME = {
     "Certificate": "program",
+    "Estimate": "cost",
     "Network": "transport",
     "Op": "program",
     "Program": "program",
@@ -42,6 +46,7 @@ _HOME = {
     "UnsupportedOperator": "compiler",
     "calibrate": "compiler",
     "compile": "compiler",
+    "estimate": "cost",
     "load": "program",
     "run_local": "local",
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from moiety import ProtocolError
 
 from .epochs import load_masks, receive_masks, require_id
-from .estimate import choose
+from .cost import choose
 from .execute import RangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile
@@ -195,9 +195,11 @@ class Client:
                     # For the client alone: towards the server the session goes on as if nothing had happened.
                     left_range = error
             counted = link.receive("done").get("stats")
+            meter.skip()
         except BaseException as error:
-            self.close(error)
-            raise
+            whole = link.also(error)
+            self.close(whole)
+            raise whole from None
         if left_range is not None:
             meter.take()
             raise left_range

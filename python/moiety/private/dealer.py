@@ -111,6 +111,7 @@ class _Session:
         self._setup.bytes_sent += setup.bytes_sent
         self._setup.rounds = max(self._setup.rounds, setup.rounds)
         self._setup.cpu_seconds += setup.cpu_seconds
+        self._setup.peak_bytes = max(self._setup.peak_bytes, setup.peak_bytes)
         self._setup.wall_seconds = max(self._setup.wall_seconds, setup.wall_seconds)
 
     def start(self) -> None:
@@ -202,7 +203,9 @@ class Dealer:
         if role == "server":
             answer["weight_seed"] = self._epochs.seed(epoch, program, link.identity).hex()
         link.send("hello", **answer)
-        setup = Phase(link.bytes_sent, link.hops, time.thread_time() - cpu, time.perf_counter() - wall)
+        setup = Phase(
+            link.bytes_sent, link.hops, time.thread_time() - cpu, time.perf_counter() - wall, greeted["peak_bytes"]
+        )
         contract = _Contract(program, epoch, plan.hash)
         while True:
             try:

@@ -18,6 +18,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from numpy.typing import NDArray
 
 from moiety import ProtocolError
 
-from .ledger import read_private, write_durably
+from .ledger import private_file, read_private, write_durably
 from .link import Link
 
 __all__ = ["DealerEpochs", "ServerEpochs", "load_masks", "mint_id", "receive_masks", "require_id", "send_masks"]
 
 _CHUNK = 8 << 20
+_HEADER = 1 << 20
 _lock = threading.Lock()
 
 
@@ -60,7 +62,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, record: dict[str, Any], *, replace: bool) -> bool:
-    return write_durably(path, json.dumps(record).encode(), replace=replace)
+    return write_durably(path, [json.dumps(record).encode()], replace=replace)
 
 
 class ServerEpochs:
@@ -182,7 +184,7 @@ def receive_masks(
         )
     if state is not None:
         header = json.dumps({"sizes": list(sizes), "sha256": told}).encode() + b"\n"
-        write_durably(_masks_path(state, epoch, program), header + b"".join(_chunks(masks)), replace=True)
+        write_durably(_masks_path(state, epoch, program), chain([header], _chunks(masks)), replace=True)
     return masks
 
 
@@ -194,13 +196,17 @@ def load_masks(
     state: Path | None, sizes: Sequence[int], dtype: np.dtype[Any], epoch: str, program: str
 ) -> list[NDArray[Any]] | None:
     """E from the client's own state, or None when it is not there or damaged (then the server sends it again)."""
-    data = read_private(_masks_path(state, epoch, program)) if state is not None else None
-    if data is None:
+    if state is None:
         return None
-    line, _, body = data.partition(b"\n")
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        header = json.loads(line)
-        if header["sizes"] == list(sizes) and header["sha256"] == hashlib.sha256(body).hexdigest():
-            flat = np.frombuffer(body, dtype)
-            return [np.array(part) for part in np.split(flat, np.cumsum(sizes)[:-1])]
+    with (
+        contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError),
+        private_file(_masks_path(state, epoch, program)) as file,
+    ):
+        header = json.loads(file.readline(_HEADER))
+        masks = [np.fromfile(file, dtype, size) for size in sizes] if header["sizes"] == list(sizes) else []
+        digest = hashlib.sha256()
+        for mask in masks:
+            digest.update(mask.view(np.uint8).data)
+        if header["sha256"] == digest.hexdigest() and not file.read(1):
+            return masks
     return None

@@ -125,7 +125,9 @@ class Evaluator:
                 x = x.repeat_interleave(factor, dim=axis)
             return x
         if kind == "resample":
-            return (x.reshape(n, x.shape[1], -1) @ self.constants[node, "matrix"].T).reshape(n, *node.shape)
+            positions = x.reshape(n, x.shape[1], -1)
+            spread: torch.Tensor = torch.matmul(positions, self.constants[node, "matrix"].T)
+            return spread.reshape(n, *node.shape)
         simple: dict[str, Callable[[], torch.Tensor]] = {
             "relu": lambda: torch.relu(x),
             "hardtanh": lambda: torch.clamp(x, a["low"], a["high"]),

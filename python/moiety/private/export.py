@@ -18,11 +18,14 @@ __all__ = ["Builder", "UnsupportedOperator", "export"]
 
 MAX_BATCH = 1 << 16
 # Operators whose result may share memory with their input.
-VIEWS = frozenset(
-    "alias chunk clone contiguous detach dropout expand expand_as feature_dropout flatten movedim narrow permute ravel "
-    "reshape reshape_as select slice split split_with_sizes squeeze swapaxes t tensor_split to transpose unbind "
-    "unflatten unsqueeze view view_as".split()
-)
+# fmt: off
+VIEWS = frozenset((
+    "alias", "chunk", "clone", "contiguous", "detach", "dropout", "expand", "expand_as", "feature_dropout", "flatten",
+    "movedim", "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes",
+    "squeeze", "swapaxes", "t", "tensor_split", "to", "transpose", "unbind", "unflatten", "unsqueeze", "view",
+    "view_as",
+))
+# fmt: on
 
 
 class UnsupportedOperator(ValueError):

@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
-__all__ = ["Ledger", "make_directory", "read_private", "write_durably"]
+__all__ = ["Ledger", "make_directory", "private_file", "read_private", "write_durably"]
 
 
 class Ledger:
@@ -61,14 +63,14 @@ def make_directory(directory: Path) -> None:
         _sync_directory(directory.parent)
 
 
-def write_durably(path: Path, data: bytes, *, replace: bool) -> bool:
-    """Write a private file whole or not at all. Without `replace`, False when the file was there already."""
+def write_durably(path: Path, data: Iterable[bytes], *, replace: bool) -> bool:
+    """Write a private file, given in pieces, whole or not at all. Without `replace`, False when it was there."""
     make_directory(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         if replace:
@@ -84,13 +86,20 @@ def write_durably(path: Path, data: bytes, *, replace: bool) -> bool:
         part.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def private_file(path: Path) -> Iterator[IO[bytes]]:
+    """The file, open for reading. A secret that others can read is refused."""
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode & 0o777
+        if mode & 0o077:
+            raise ValueError(f"{path} holds secrets and is open to others (mode {mode:o}): expected mode 600")
+        yield file
+
+
 def read_private(path: Path) -> bytes | None:
-    """The file's bytes, or None when it is not there. A secret that others can read is refused."""
+    """The file's bytes, or None when it is not there."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            if mode & 0o077:
-                raise ValueError(f"{path} holds secrets and is open to others (mode {mode:o}): expected mode 600")
+        with private_file(path) as file:
             return file.read()
     except FileNotFoundError:
         return None

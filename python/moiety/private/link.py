@@ -29,6 +29,7 @@ STEP, CONTROL, MATERIAL, ERROR = 1, 2, 3, 4
 _NAMES = {STEP: "protocol step", CONTROL: "control", MATERIAL: "material", ERROR: "error"}
 _CONTROL_LIMIT = 64 << 20  # a plan of a deep network is a few MiB of JSON
 _LINGER_S = 0.5
+_UNREAD = 64  # frames that may lie before a peer's last words
 _REPORTED = "the peer reported: "  # how the channel passes an error frame on
 
 
@@ -95,6 +96,15 @@ class Link:
         with self._named():
             self.channel.send(MATERIAL, payload)
 
+    def meet(self, kind: str) -> None:
+        """Both sides send `kind` at the same time: one hop, after which either may speak."""
+        self._sending = True
+        self.send(kind)
+        self._sending = False
+        self.receive(kind)
+        self.hops += 1
+        self._sending = None
+
     def receive(self, *kinds: str) -> dict[str, Any]:
         """The next control frame, which must be one of `kinds`."""
         payload = bytes(self._receive(CONTROL, _CONTROL_LIMIT, " or ".join(f'"{kind}"' for kind in kinds)))
@@ -151,14 +161,26 @@ class Link:
         if not str(error).startswith(_REPORTED):
             # The send may have failed because the peer gave up; what it said then still waits to be read.
             try:
-                while self.gone():
-                    self.channel.recv()
+                for _ in range(_UNREAD):
+                    if not self.gone():
+                        break
+                    self.channel.recv(_CONTROL_LIMIT)
             except ProtocolError as last:
                 if str(last).startswith(_REPORTED):
                     error = last
         if str(error).startswith(_REPORTED):
             return PeerError(self, _error_text(str(error).removeprefix(_REPORTED)))
         return error if self.peer in str(error) else ProtocolError(f"{self.peer}: {error}")
+
+    def also(self, error: BaseException) -> BaseException:
+        """`error` of another link; with it what became of this peer, if that is gone too. The session is over."""
+        if not isinstance(error, ProtocolError) or self._closed or self.peer in str(error) or not self.gone():
+            return error
+        try:
+            self.channel.recv(_CONTROL_LIMIT)
+        except ProtocolError as own:
+            return ProtocolError(f"{error}; {self.explain(own)}")
+        return error
 
     def gone(self) -> bool:
         """Whether the peer has closed, or speaks out of turn, while this side waits for somebody else."""

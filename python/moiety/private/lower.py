@@ -31,8 +31,8 @@ ENLARGING = ("upsample", "pad")
 PAIR = ("add", "subtract")
 NARROW = ("relu", "hardtanh", "maxpool")
 WIDE = ("input", "linear", "x2", "square", "multiply")
-# Where a measured bound replaces a proved one. Not after an activation: how large its rare values get is known better from
-# what it was applied to, whose measured magnitude counts both signs.
+# Where a measured bound replaces a proved one. Not after an activation: how large its rare values get is known better
+# from what it was applied to, whose measured magnitude counts both signs.
 MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool")
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8

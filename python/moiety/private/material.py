@@ -22,7 +22,7 @@ from moiety import ProtocolError
 from moiety._core import mpc
 
 from .epochs import DealerEpochs, mint_id, require_id
-from .estimate import choose
+from .cost import choose
 from .ledger import Ledger
 from .plan import Plan
 from .plan import plan as make_plan
@@ -102,8 +102,8 @@ def deal_files(
             dealer = mpc.Dealer(plan.ring, plan.requests, seeds["server"], seeds["client"], weight_seed, threads)
             for index in range(len(plan.requests)):
                 for role, piece in zip(("server", "client"), dealer.deal(index), strict=True):
-                    files[role].write(piece)
-                    digests[role].update(piece)
+                    files[role].write(piece.data)
+                    digests[role].update(piece.data)
             for role, file in files.items():
                 file.write(digests[role].digest())
             if progress is not None:

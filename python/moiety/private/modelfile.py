@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import sys
@@ -20,9 +19,10 @@ NETWORKS = {"resnet_cifar": ("moiety.models.resnet_cifar", "load_resnet_cifar")}
 def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
     """Compile `target`: "module:function" or a name of `NETWORKS`.
 
-    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata); `metadata` is
-    public and travels with the program: "classes", "preprocessing". With `weights` the model's parameters are read from
-    that safetensors file. Ranges are calibrated on the `.npy` file, else on the example inputs.
+    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata). With `weights`
+    the model's parameters are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public
+    and travel with the program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the
+    `.npy` file `calibration`, else taken from those bounds, else proved.
     """
     import numpy as np
     import torch
@@ -31,28 +31,28 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
 
     if weights is not None and not weights.is_file():
         raise ValueError(f"{weights} is not there: expected a safetensors file with the model's weights")
-    measured: Any
     if ":" in target:
         model, example, metadata = _make(target)
         if weights is not None:
             from safetensors.torch import load_file
 
             model.load_state_dict(load_file(weights))
-        measured = [example if isinstance(example, tuple) else (example,)]
     elif target in NETWORKS:
         if weights is None:
             raise ValueError(f"{target} needs --weights: expected its safetensors file")
         module, function = NETWORKS[target]
         model, metadata = getattr(importlib.import_module(module), function)(weights)
         example = torch.zeros(1, *metadata.get("input_shape", (3, 32, 32)))
-        measured = metadata["activation_bounds"]
     else:
         raise ValueError(f"model is {target!r}: expected module:function or one of {', '.join(NETWORKS)}")
+    measured: Any = metadata.get("activation_bounds")
     if calibration is not None:
-        measured = [(torch.from_numpy(np.load(calibration, allow_pickle=False)),)]
-    program: Program = private.compile(model.eval(), example, calibration=measured, **options)
+        try:
+            measured = torch.from_numpy(np.load(calibration, allow_pickle=False))
+        except (ValueError, OSError, EOFError, TypeError) as error:
+            raise ValueError(f"{calibration} is no batch of inputs: expected a float32 .npy file ({error})") from None
     public: dict[str, Any] = {key: metadata[key] for key in ("classes", "preprocessing") if key in metadata}
-    return dataclasses.replace(program, metadata={**program.metadata, **public})
+    return private.compile(model.eval(), example, calibration=measured, metadata=public, **options)
 
 
 def _make(target: str) -> tuple[Any, Any, dict[str, Any]]:

@@ -128,7 +128,7 @@ def fold_back(graph: Graph, repeat: bool) -> None:
         below = node.inputs[0] if node.inputs else None
         if node.kind != "affine" or below is None or below.kind != "linear":
             continue
-        if len(users.get(below, [node])) > 1 and not repeat:
+        if len(users[below]) > 1 and not repeat:
             continue
         a, b, bits = factors(node)
         if a is not None and not per_channel(a):
@@ -143,7 +143,9 @@ def fold_back(graph: Graph, repeat: bool) -> None:
         if b is not None:
             bias = add_bias(bias, flat(b, channels) if per_channel(b) else np.broadcast_to(b, node.shape), node.shape)
         attrs = {**below.attrs, "weight": weight, "bias": bias, "extra_bits": below.attrs["extra_bits"] + bits}
-        graph.replace(node, node.like("linear", list(below.inputs), **attrs))
+        folded = node.like("linear", list(below.inputs), **attrs)
+        users[folded] = users[node]
+        graph.replace(node, folded)
 
 
 def add_bias(bias: Floats | None, more: Floats, shape: tuple[int, ...]) -> Floats:

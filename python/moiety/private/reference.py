@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from moiety.private.program import Op, Program, ProgramError, Tensor
+from moiety.private.validate import conv_output, pool_output
 
-__all__ = ["Trace", "convolve", "run"]
+__all__ = ["Trace", "convolve", "plain_convolve", "run"]
 
 Integers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -38,8 +39,6 @@ def wrap(x: Integers, bits: int) -> Integers:
 
 def windows(x: Integers, attrs: Mapping[str, Any], fill: int) -> Integers:
     """(N, C, *space) -> (N, C, D', H', W', window) with `fill` where the padding (and a ceil_mode overhang) is."""
-    from moiety.private.validate import pool_output
-
     x = x.reshape(*x.shape[:2], *[1] * (5 - x.ndim), *x.shape[2:])
     kernel, stride, padding = attrs["kernel"], attrs["stride"], attrs["padding"]
     dilation, ceil_mode = attrs.get("dilation", [1, 1, 1]), attrs.get("ceil_mode", False)
@@ -58,6 +57,17 @@ def windows(x: Integers, attrs: Mapping[str, Any], fill: int) -> Integers:
 
 
 def convolve(x: Integers, weight: Integers, conv: Mapping[str, Any]) -> Integers:
+    """Like `plain_convolve`, by the compiled core where it is there."""
+    try:
+        from moiety import ring
+    except ImportError:
+        return plain_convolve(x, weight, conv)
+    w = np.ascontiguousarray(weight).reshape(*weight.shape[:2], *conv["kernel"])
+    options = {key: conv[key] for key in ("stride", "padding", "dilation", "groups", "transposed", "output_padding")}
+    return np.asarray(ring.conv(np.ascontiguousarray(x), w, **options))
+
+
+def plain_convolve(x: Integers, weight: Integers, conv: Mapping[str, Any]) -> Integers:
     """Cross-correlation or its transpose mod the type's ring: x (N, in_channels, *in) unsigned, weight in torch's
     layout.
 
@@ -65,8 +75,6 @@ def convolve(x: Integers, weight: Integers, conv: Mapping[str, Any]) -> Integers
     """
     n, groups, out = x.shape[0], conv["groups"], conv["out_channels"]
     kernel, stride, padding, dilation = (conv[key] for key in ("kernel", "stride", "padding", "dilation"))
-    from moiety.private.validate import conv_output
-
     target = conv_output(dict(conv))
     w = weight.reshape(*weight.shape[:2], *kernel)
     split = x.reshape(n, groups, -1, *conv["in"])

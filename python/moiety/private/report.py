@@ -37,7 +37,7 @@ def size(count: float) -> str:
 
 def show_estimate(program: Program, batch: int, comparison: str, network: Network) -> tuple[dict[str, Any], str]:
     """`estimate` as JSON values and as text."""
-    from .estimate import estimate
+    from .cost import estimate
 
     cost = estimate(program, network, batch=batch, comparison=comparison)
     lines = [

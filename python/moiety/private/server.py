@@ -115,8 +115,9 @@ class Server:
             while self._infer(link, engine, source, meter):
                 done += 1
         except BaseException as error:
-            source.close(error)
-            raise
+            whole = link.also(error)
+            source.close(whole)
+            raise whole from None
         source.close()
         log.info("a client left after %d inferences", done)
 
@@ -136,6 +137,7 @@ class Server:
         with meter.phase("online"):
             engine.online(None)
         link.send("done", stats=meter.take())
+        meter.skip()
         return True
 
     def _handshake(self, link: Link) -> tuple[Plan, MaterialFile | None, str]:

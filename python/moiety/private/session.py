@@ -163,8 +163,7 @@ class Engine:
 
     def rendezvous(self) -> None:
         """Both sides have their correlations; what follows is online."""
-        self.link.send("ready")
-        self.link.receive("ready")
+        self.link.meet("ready")
 
     def online(self, x: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """The computation itself; each inference's correlations serve one call."""

@@ -73,15 +73,23 @@ def _peak_bytes() -> int:
 
 
 class Meter:
-    """One party's phases. Frames between two phases count for the later one, so none is lost."""
+    """One party's phases. Frames between two phases count for the later one, so none is lost; see `skip`."""
 
     def __init__(self, *links: Counted) -> None:
         self.phases = {name: Phase() for name in PHASES}
-        self._links: list[Counted] = list(links)
+        self._links: list[Counted] = []
         self._counted = (0, 0)
+        for link in links:
+            self.add(link)
 
     def add(self, link: Counted) -> None:
+        """Count what this link carries from now on."""
         self._links.append(link)
+        self._counted = (self._counted[0] + link.bytes_sent, self._counted[1] + link.hops)
+
+    def skip(self) -> None:
+        """Leave out what was carried since the last phase: it was about the counters themselves."""
+        self._counted = self._counts()
 
     def _counts(self) -> tuple[int, int]:
         return sum(link.bytes_sent for link in self._links), sum(link.hops for link in self._links)

@@ -1,8 +1,8 @@
 """ResNet-18 as torchvision writes it, with random weights, for measurements: no accuracy is meant.
 
 He et al., Deep Residual Learning for Image Recognition (2016). `stem` is "cifar" (3x3, no pooling), "imagenet" (7x7
-with stride 2 and max pooling 3x3) or "average" (the same with average pooling 2x2). Batch norms get statistics of random
-batches, so that activations keep the range that a trained network would have.
+with stride 2 and max pooling 3x3) or "average" (the same with average pooling 2x2). Batch norms get the statistics of
+random batches, so that activations keep the range that a trained network would have.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ResNet-18 as torchvision writes it, with random weights, for measurements: no accuracy is meant.
 
 He et al., Deep Residual Learning for Image Recognition (2016). `stem` is "cifar" (3x3, no pooling), "imagenet" (7x7
-with stride 2 and max pooling 3x3) or "average" (the same with average pooling). Batch norms get statistics of random
-batches, so that activations keep the range that a trained network would have.
+with stride 2 and max pooling 3x3) or "average" (the same with average pooling 2x2). Batch norms get the statistics of
+random batches, so that activations keep the range that a trained network would have.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(3, width, 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.act = activation(width)
-        pool = {"cifar": nn.Identity(), "imagenet": nn.MaxPool2d(3, 2, 1), "average": nn.AvgPool2d(3, 2, 1)}
+        pool = {"cifar": nn.Identity(), "imagenet": nn.MaxPool2d(3, 2, 1), "average": nn.AvgPool2d(2)}
         self.pool = pool[stem]
         blocks: list[nn.Module] = []
         inputs = width

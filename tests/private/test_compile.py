@@ -483,8 +483,9 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
     return randomise(nn.Sequential(*layers), draw(st.integers(0, 1000))), shape
 
 
+@pytest.mark.slow
 @given(networks())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_random_networks(case: tuple[nn.Module, tuple[int, ...]]) -> None:
     model, shape = case
     agree(model, shape, tolerance=5e-3)

@@ -96,7 +96,7 @@ class Evaluator:
             return y + (bias.reshape(-1, *[1] * (y.dim() - 2)) if bias.dim() == 1 else bias)
         if kind == "affine":
             if "divisor" in a:
-                return x / a["divisor"]
+                return torch.div(x, float(a["divisor"]))
             weight, bias = self.get(node, "a"), self.get(node, "b")
             y = x if weight is None else x * weight
             return y if bias is None else y + bias

@@ -109,6 +109,12 @@ class Lowering:
         """May a signed result be extended to the full ring? Then it needs one bit more."""
         return self.has_full(node) or any(user.kind not in ("relu", "maxpool") for user in self.users[node])
 
+    def never_negative(self, node: Node) -> bool:
+        """By the network's structure, not by the values of its parameters: the client sees what follows from it."""
+        if node.kind in ("maxpool", *SAME_SIZE, *ENLARGING, "slice"):
+            return all(self.never_negative(x) for x in node.inputs)
+        return node.kind == "relu" or (node.kind == "hardtanh" and node.attrs["low"] >= 0)
+
     def raw_is_free(self, node: Node) -> bool:
         """Is the raw form there without a message?"""
         if node.kind in NARROW:
@@ -220,7 +226,7 @@ class Lowering:
         if node not in self.native and (
             node.kind in SAME_SIZE
             or (node.kind == "slice" and whole)
-            or (node.kind in PAIR and all("opened" in self.wants[x] for x in node.inputs))
+            or (node.kind == "add" and all("opened" in self.wants[x] for x in node.inputs))
         ):
             parts = [self.get("opened", x) for x in node.inputs]
             if len({self.out.tensors[i].fraction for i in parts}) == 1:
@@ -273,8 +279,7 @@ class Lowering:
         """From the few bits that an activation left to the full ring."""
         number = self.native[node]
         t, interval = self.out.tensors[number], self.interval(number)
-        signed = not interval.non_negative if node.kind == "maxpool" else node.attrs.get("low", 0) < 0
-        attrs = {"bits": t.bits, "signed": signed}
+        attrs = {"bits": t.bits, "signed": not self.never_negative(node)}
         return self.out.emit("extend", [number], t.shape, t.fraction, self.ring, interval, node, attrs)
 
     def division(self, node: Node) -> int:

@@ -106,7 +106,7 @@ def lower_maxpool(low: Lowering, node: Node) -> int:
     def bits(x: Interval) -> int:
         # Values of one channel and their differences fit.
         k = max(bits_for(x.bound, low.f), bits_for(ranges.collapse(x).spread, low.f))
-        if not x.non_negative and low.needs_room(node):
+        if not low.never_negative(node) and low.needs_room(node):
             k = max(k, bits_for(x.bound, low.f) + 1)
         return k
 

@@ -1,6 +1,6 @@
 """Exact rewritings of the float graph: each keeps the function and lowers the cost of the two-party program.
 
-`simplify` runs all of them in the order that docs/program.md explains.
+`simplify` runs all of them in the order that docs/compiler.md explains.
 """
 
 from __future__ import annotations

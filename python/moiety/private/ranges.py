@@ -49,10 +49,6 @@ class Interval:
         """Largest difference of any two values."""
         return float(self.hi.max() - self.lo.min())
 
-    @property
-    def non_negative(self) -> bool:
-        return bool((self.lo >= 0).all())
-
     def widen(self, amount: float) -> Interval:
         return Interval(self.lo - amount, self.hi + amount, self.how)
 

@@ -24,7 +24,7 @@ CONV_FIELDS = (
     "output_padding",
     "transposed",
 )
-LOCAL_ON_OPENED = ("add", "subtract", "concat", "reshape", "permute", "slice")
+LOCAL_ON_OPENED = ("add", "concat", "reshape", "permute", "slice")
 
 
 def conv_output(conv: dict[str, Any]) -> tuple[int, int, int]:

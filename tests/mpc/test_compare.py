@@ -198,11 +198,21 @@ def test_branches_that_are_under_way_together_share_their_hops() -> None:
     assert_cost(run, Cost(sum(x.server for x in costs), sum(x.client for x in costs), 4))
 
 
-def test_dealt_material_is_right_for_several_threads() -> None:
-    ring, n, k = 64, 9000, 22
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_threads_change_no_byte(kind: str) -> None:
+    ring, n, k = 64, 3 * (1 << 14) + 4097, 12
+    rng = np.random.default_rng(12)
+    y = values(rng, k, n)
+    x = share(rng, y, ring, bits=k)
     seeds = [bytes([i]) * 16 for i in range(3)]
-    for kind in KINDS:
-        requests = [mpc.Request(**spec(kind, n, k))]
-        dealt = [mpc.Dealer(ring, requests, *seeds, threads=threads).deal(0) for threads in (1, 3)]
-        for one, other in zip(*dealt, strict=True):
-            np.testing.assert_array_equal(one, other)
+    runs = [
+        run_protocol("relu", ring, [spec(kind, n, k)], [x], seeds=seeds, recorded=True, threads=threads)
+        for threads in (1, 3)
+    ]
+    for run in runs:
+        np.testing.assert_array_equal(signed(run.total, k), np.maximum(y, 0))
+    assert runs[0].sent == runs[1].sent
+    requests = [mpc.Request(**spec(kind, n, k))]
+    dealt = [mpc.Dealer(ring, requests, *seeds, threads=threads).deal(0) for threads in (1, 3)]
+    for one, other in zip(*dealt, strict=True):
+        np.testing.assert_array_equal(one, other)

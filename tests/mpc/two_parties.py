@@ -138,11 +138,12 @@ class Pair:
         seeds: Sequence[bytes] | None = None,
         recorded: bool = False,
         feed: bool = True,
+        threads: int = 1,
     ) -> None:
         self.ring = ring
         self.requests = [mpc.Request(**spec) for spec in specs]
         self.seeds = list(seeds) if seeds is not None else [mpc.random_block() for _ in range(3)]
-        self.dealer = mpc.Dealer(ring, self.requests, *self.seeds)
+        self.dealer = mpc.Dealer(ring, self.requests, *self.seeds, threads=threads)
         self.pipes = (Pipe(), Pipe())
         if recorded:
             forth, back = self.pipes
@@ -152,8 +153,8 @@ class Pair:
             )
         else:
             self.channels = mpc.channel_pair(TIMEOUT_S)
-        self.server = mpc.Party("server", ring, self.channels[0])
-        self.client = mpc.Party("client", ring, self.channels[1])
+        self.server = mpc.Party("server", ring, self.channels[0], threads)
+        self.client = mpc.Party("client", ring, self.channels[1], threads)
         masked = [
             w - mpc.weight_mask(ring, self.seeds[2], layer, w.size).reshape(w.shape) for layer, w in enumerate(weights)
         ]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from moiety import ProtocolError
 
-from .epochs import load_masks, receive_masks, require_id
 from .cost import choose
+from .epochs import load_masks, receive_masks, require_id
 from .execute import OutOfRangeError, weight_sizes
 from .link import Link
 from .material import MaterialFile

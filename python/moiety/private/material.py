@@ -21,8 +21,8 @@ from typing import Any
 from moiety import ProtocolError
 from moiety._core import mpc
 
-from .epochs import DealerEpochs, mint_id, require_id
 from .cost import choose
+from .epochs import DealerEpochs, mint_id, require_id
 from .ledger import Ledger
 from .plan import Plan
 from .plan import plan as make_plan

@@ -77,16 +77,14 @@ void prg_fill(const py::bytes& key, uint64_t nonce, uint64_t offset, Array<uint8
 void hash(const Array<uint8_t>& x, uint64_t first_tweak, Array<uint8_t>& y) {
     const auto source = blocks("x", x);
     check_blocks("out", y);
-    const std::span<Block> target{reinterpret_cast<Block*>(y.mutable_data()),
-                                  static_cast<size_t>(y.shape(0))};
+    const std::span<Block> target{reinterpret_cast<Block*>(y.mutable_data()), static_cast<size_t>(y.shape(0))};
     const py::gil_scoped_release release;
     crypto::hash(source, first_tweak, target);
 }
 
 void check_words(const py::array& planes, int64_t n) {
-    check(planes.ndim() == 2 && planes.shape(1) >= crypto::words_for(n),
-          "planes: expected shape (bits, at least ", crypto::words_for(n), " words), got ", planes.ndim(),
-          " dimensions and ", planes.size(), " words");
+    check(planes.ndim() == 2 && planes.shape(1) >= crypto::words_for(n), "planes: expected shape (bits, at least ",
+          crypto::words_for(n), " words), got ", planes.ndim(), " dimensions and ", planes.size(), " words");
 }
 
 template <class T>
@@ -135,8 +133,8 @@ void unpack(const Array<uint8_t>& packed, int bytes, Array<T>& x) {
     crypto::unpack(source.data(), static_cast<int64_t>(target.size()), bytes, target.data());
 }
 
-void dcf_generate(int n, const Array<uint64_t>& alpha, const Array<uint8_t>& root0,
-                  const Array<uint8_t>& root1, Array<uint8_t>& corrections, int threads) {
+void dcf_generate(int n, const Array<uint64_t>& alpha, const Array<uint8_t>& root0, const Array<uint8_t>& root1,
+                  Array<uint8_t>& corrections, int threads) {
     const auto thresholds = in(alpha);
     const auto r0 = blocks("root0", root0), r1 = blocks("root1", root1);
     const auto target = out(corrections);
@@ -167,8 +165,7 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_crypto(py::module_& m) {
-    py::module_ c =
-        m.def_submodule("crypto", "Symmetric kernels, for tests and benches. The last array is written.");
+    py::module_ c = m.def_submodule("crypto", "Symmetric kernels, for tests and benches. The last array is written.");
     register_for<uint32_t>(c);
     register_for<uint64_t>(c);
     const auto x = py::arg("x").noconvert(), target = py::arg("out").noconvert();
@@ -178,8 +175,8 @@ void register_crypto(py::module_& m) {
     c.def("prg_fill", &prg_fill, py::arg("key"), py::arg("nonce"), py::arg("offset"), target);
     c.def("hash", &hash, x, py::arg("first_tweak"), target);
     c.def("dcf_correction_bytes", &crypto::dcf_correction_bytes, py::arg("n"));
-    c.def("dcf_generate", &dcf_generate, py::arg("n"), py::arg("alpha").noconvert(),
-          py::arg("root0").noconvert(), py::arg("root1").noconvert(), corrections, threads);
-    c.def("dcf_evaluate", &dcf_evaluate, py::arg("party"), py::arg("n"), x, py::arg("roots").noconvert(),
-          corrections, target, threads);
+    c.def("dcf_generate", &dcf_generate, py::arg("n"), py::arg("alpha").noconvert(), py::arg("root0").noconvert(),
+          py::arg("root1").noconvert(), corrections, threads);
+    c.def("dcf_evaluate", &dcf_evaluate, py::arg("party"), py::arg("n"), x, py::arg("roots").noconvert(), corrections,
+          target, threads);
 }

@@ -7,8 +7,8 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "The compiled core of moiety; use the typed wrappers in the package instead.";
     m.attr("__version__") = MOIETY_VERSION;
     // Leaked on purpose: exception types live as long as the interpreter.
-    static PyObject* protocol_error =
-        PyErr_NewExceptionWithDoc("moiety.ProtocolError", "The peer or the network broke the protocol.", PyExc_RuntimeError, nullptr);
+    static PyObject* protocol_error = PyErr_NewExceptionWithDoc(
+        "moiety.ProtocolError", "The peer or the network broke the protocol.", PyExc_RuntimeError, nullptr);
     m.add_object("ProtocolError", py::reinterpret_borrow<py::object>(protocol_error));
     py::register_exception_translator([](std::exception_ptr p) {
         try {

@@ -30,7 +30,8 @@ std::span<const T> span_of(const Array<T>& a) {
 template <class T>
 py::array_t<T> to_numpy(Buffer<T>&& buffer) {
     auto* owner = new Buffer<T>(std::move(buffer));
-    return py::array_t<T>(owner->size(), owner->data(), py::capsule(owner, [](void* p) { delete static_cast<Buffer<T>*>(p); }));
+    return py::array_t<T>(owner->size(), owner->data(),
+                          py::capsule(owner, [](void* p) { delete static_cast<Buffer<T>*>(p); }));
 }
 py::array_t<uint8_t> to_numpy(std::vector<uint8_t>&& bytes) {
     auto* owner = new std::vector<uint8_t>(std::move(bytes));
@@ -55,7 +56,9 @@ std::array<int64_t, 3> triple(const py::dict& d, const char* key, int64_t fallba
 
 ring::ConvShape conv_of(const py::dict& d) {
     ring::ConvShape shape;
-    const auto scalar = [&](const char* key, int64_t fallback) { return d.contains(key) ? d[key].cast<int64_t>() : fallback; };
+    const auto scalar = [&](const char* key, int64_t fallback) {
+        return d.contains(key) ? d[key].cast<int64_t>() : fallback;
+    };
     shape.batch = scalar("batch", 1);
     shape.in_channels = scalar("in_channels", 1);
     shape.out_channels = scalar("out_channels", 1);
@@ -108,7 +111,8 @@ class PartyHandle {
     }
     void feed(int64_t index, const py::buffer& material) {
         const py::buffer_info info = material.request();
-        const std::span<const uint8_t> bytes(static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size * info.itemsize));
+        const std::span<const uint8_t> bytes(static_cast<const uint8_t*>(info.ptr),
+                                             static_cast<size_t>(info.size * info.itemsize));
         const py::gil_scoped_release release;
         party_.feed(index, bytes);
     }
@@ -175,11 +179,14 @@ void register_party(py::module_& m, const char* name) {
              })
         .def("truncate",
              [](Handle& h, int64_t request, const Array<T>& x, int shift) {
-                 return h.start(x.size(), {x}, [&](T* out) { return truncate<T>(h.party(), request, span_of(x), shift, out); });
+                 return h.start(x.size(), {x},
+                                [&](T* out) { return truncate<T>(h.party(), request, span_of(x), shift, out); });
              })
         .def("extend",
              [](Handle& h, int64_t request, const Array<T>& x, int bits, bool is_signed) {
-                 return h.start(x.size(), {x}, [&](T* out) { return extend<T>(h.party(), request, span_of(x), bits, is_signed, out); });
+                 return h.start(x.size(), {x}, [&](T* out) {
+                     return extend<T>(h.party(), request, span_of(x), bits, is_signed, out);
+                 });
              })
         .def("relu",
              [](Handle& h, int64_t request, const Array<T>& x) {
@@ -193,16 +200,20 @@ void register_party(py::module_& m, const char* name) {
              })
         .def("indicator",
              [](Handle& h, int64_t request, const Array<T>& x) {
-                 return h.start(x.size(), {x}, [&](T* out) { return compare_select<T>(h.party(), request, span_of(x), {}, {}, out); });
+                 return h.start(x.size(), {x},
+                                [&](T* out) { return compare_select<T>(h.party(), request, span_of(x), {}, {}, out); });
              })
         .def("maxpool",
-             [](Handle& h, int64_t first, const Array<T>& x, int64_t outer, const std::vector<std::array<int64_t, 6>>& axes) {
+             [](Handle& h, int64_t first, const Array<T>& x, int64_t outer,
+                const std::vector<std::array<int64_t, 6>>& axes) {
                  const PoolShape shape = pool_of(outer, axes);
-                 return h.start(shape.out_size(), {x}, [&](T* out) { return maxpool<T>(h.party(), first, span_of(x), shape, out); });
+                 return h.start(shape.out_size(), {x},
+                                [&](T* out) { return maxpool<T>(h.party(), first, span_of(x), shape, out); });
              })
         .def("argmax",
              [](Handle& h, int64_t first, const Array<T>& x, int64_t batch, int64_t classes) {
-                 return h.start(batch, {x}, [&](T* out) { return argmax<T>(h.party(), first, span_of(x), batch, classes, out); });
+                 return h.start(batch, {x},
+                                [&](T* out) { return argmax<T>(h.party(), first, span_of(x), batch, classes, out); });
              })
         .def("square",
              [](Handle& h, int64_t request, const Array<T>& x) {
@@ -210,19 +221,23 @@ void register_party(py::module_& m, const char* name) {
              })
         .def("multiply",
              [](Handle& h, int64_t request, const Array<T>& x, const Array<T>& y) {
-                 return h.start(x.size(), {x, y}, [&](T* out) { return multiply<T>(h.party(), request, span_of(x), span_of(y), out); });
+                 return h.start(x.size(), {x, y},
+                                [&](T* out) { return multiply<T>(h.party(), request, span_of(x), span_of(y), out); });
              })
         .def("x2",
-             [](Handle& h, int64_t request, const Array<T>& y, const py::object& coefficients, int64_t channels, int64_t inner) {
+             [](Handle& h, int64_t request, const Array<T>& y, const py::object& coefficients, int64_t channels,
+                int64_t inner) {
                  X2Coefficients<T> c{nullptr, nullptr, nullptr, channels, inner};
                  if (h.party().server()) {
                      const auto arrays = coefficients.cast<std::array<Array<T>, 3>>();
-                     for (const Array<T>& a : arrays) check(a.size() == channels, "x2 needs ", channels, " coefficients, got ", a.size());
+                     for (const Array<T>& a : arrays)
+                         check(a.size() == channels, "x2 needs ", channels, " coefficients, got ", a.size());
                      c.c2 = arrays[0].data();
                      c.c1 = arrays[1].data();
                      c.c0 = arrays[2].data();
                  }
-                 return h.start(y.size(), {y, coefficients}, [&](T* out) { return x2<T>(h.party(), request, span_of(y), c, out); });
+                 return h.start(y.size(), {y, coefficients},
+                                [&](T* out) { return x2<T>(h.party(), request, span_of(y), c, out); });
              })
         .def("reveal",
              [](Handle& h, const Array<T>& x, int bits) {
@@ -245,11 +260,13 @@ template <class T>
 void register_dealer(py::module_& m, const char* name) {
     using D = Dealer<T>;
     py::class_<D>(m, name)
-        .def(py::init([](std::vector<Request> requests, const py::bytes& server, const py::bytes& client, const py::bytes& weight, int threads) {
+        .def(py::init([](std::vector<Request> requests, const py::bytes& server, const py::bytes& client,
+                         const py::bytes& weight, int threads) {
                  return std::make_unique<D>(std::move(requests), block_of(server, "a seed"), block_of(client, "a seed"),
                                             block_of(weight, "a seed"), threads);
              }),
-             py::arg("requests"), py::arg("server_seed"), py::arg("client_seed"), py::arg("weight_seed"), py::arg("threads"))
+             py::arg("requests"), py::arg("server_seed"), py::arg("client_seed"), py::arg("weight_seed"),
+             py::arg("threads"))
         .def("deal",
              [](const D& dealer, int64_t index) {
                  typename D::Dealt dealt;
@@ -264,9 +281,9 @@ void register_dealer(py::module_& m, const char* name) {
 
 void register_request(py::module_& m) {
     py::class_<Request>(m, "Request")
-        .def(py::init([](const std::string& kind, int64_t n, int bits, std::vector<int> operands, bool self_operand, int indicator_bits,
-                         const py::object& conv, int layer, std::vector<int> masks, int64_t batch, std::vector<int64_t> shape,
-                         std::vector<int64_t> strides, int64_t offset) {
+        .def(py::init([](const std::string& kind, int64_t n, int bits, std::vector<int> operands, bool self_operand,
+                         int indicator_bits, const py::object& conv, int layer, std::vector<int> masks, int64_t batch,
+                         std::vector<int64_t> shape, std::vector<int64_t> strides, int64_t offset) {
                  Request r;
                  r.kind = kind_from_name(kind);
                  r.n = n;
@@ -282,66 +299,78 @@ void register_request(py::module_& m) {
                  r.validate(64);
                  return r;
              }),
-             py::arg("kind"), py::arg("n"), py::arg("bits") = 0, py::arg("operands") = std::vector<int>{}, py::arg("self_operand") = false,
-             py::arg("indicator_bits") = 0, py::arg("conv") = py::none(), py::arg("layer") = -1, py::arg("masks") = std::vector<int>{},
-             py::arg("batch") = 1, py::arg("shape") = std::vector<int64_t>{}, py::arg("strides") = std::vector<int64_t>{},
+             py::arg("kind"), py::arg("n"), py::arg("bits") = 0, py::arg("operands") = std::vector<int>{},
+             py::arg("self_operand") = false, py::arg("indicator_bits") = 0, py::arg("conv") = py::none(),
+             py::arg("layer") = -1, py::arg("masks") = std::vector<int>{}, py::arg("batch") = 1,
+             py::arg("shape") = std::vector<int64_t>{}, py::arg("strides") = std::vector<int64_t>{},
              py::arg("offset") = 0)
-        .def("server_bytes", [](const Request& r, int ring) { return server_bytes(r, ring); }, py::arg("ring"))
-        .def("client_bytes", [](const Request& r, int ring) { return client_bytes(r, ring); }, py::arg("ring"))
+        .def(
+            "server_bytes", [](const Request& r, int ring) { return server_bytes(r, ring); }, py::arg("ring"))
+        .def(
+            "client_bytes", [](const Request& r, int ring) { return client_bytes(r, ring); }, py::arg("ring"))
         .def_property_readonly("kind", [](const Request& r) { return kind_name(r.kind); })
         .def_readonly("n", &Request::n)
         .def_readonly("bits", &Request::bits)
-        .def_property_readonly("macs", [](const Request& r) { return r.kind == Kind::linear ? r.conv.macs() : int64_t{0}; });
+        .def_property_readonly("macs",
+                               [](const Request& r) { return r.kind == Kind::linear ? r.conv.macs() : int64_t{0}; });
 }
 
 void register_channel(py::module_& m) {
     py::class_<Channel, std::shared_ptr<Channel>>(m, "Channel")
-        .def("send",
-             [](Channel& c, int tag, const py::buffer& payload) {
-                 const py::buffer_info info = payload.request();
-                 check(tag >= 1 && tag <= 4, "a frame tag is 1 to 4, got ", tag);
-                 const Bytes bytes(static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size * info.itemsize));
+        .def(
+            "send",
+            [](Channel& c, int tag, const py::buffer& payload) {
+                const py::buffer_info info = payload.request();
+                check(tag >= 1 && tag <= 4, "a frame tag is 1 to 4, got ", tag);
+                const Bytes bytes(static_cast<const uint8_t*>(info.ptr),
+                                  static_cast<size_t>(info.size * info.itemsize));
+                const py::gil_scoped_release release;
+                c.send(static_cast<Tag>(tag), bytes);
+            },
+            py::arg("tag"), py::arg("payload"))
+        .def(
+            "recv",
+            [](Channel& c, uint64_t limit) {
+                std::pair<Tag, std::vector<uint8_t>> frame;
+                {
+                    const py::gil_scoped_release release;
+                    frame = c.receive(limit);
+                }
+                return py::make_tuple(static_cast<int>(frame.first), to_numpy(std::move(frame.second)));
+            },
+            py::arg("limit") = uint64_t{1} << 33)
+        .def("close",
+             [](Channel& c) {
                  const py::gil_scoped_release release;
-                 c.send(static_cast<Tag>(tag), bytes);
-             },
-             py::arg("tag"), py::arg("payload"))
-        .def("recv",
-             [](Channel& c, uint64_t limit) {
-                 std::pair<Tag, std::vector<uint8_t>> frame;
-                 {
-                     const py::gil_scoped_release release;
-                     frame = c.receive(limit);
-                 }
-                 return py::make_tuple(static_cast<int>(frame.first), to_numpy(std::move(frame.second)));
-             },
-             py::arg("limit") = uint64_t{1} << 33)
-        .def("close", [](Channel& c) {
-            const py::gil_scoped_release release;
-            c.close();
-        })
+                 c.close();
+             })
         .def_property_readonly("bytes_sent", &Channel::bytes_sent)
         .def_property_readonly("bytes_received", &Channel::bytes_received)
         .def_property_readonly("frames_sent", &Channel::frames_sent);
-    m.def("channel_pair",
-          [](double timeout, double rtt_ms, double mbit) {
-              auto [a, b] = memory_channels(timeout, {rtt_ms, mbit});
-              return std::make_pair(std::shared_ptr<Channel>(std::move(a)), std::shared_ptr<Channel>(std::move(b)));
-          },
-          py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
-    m.def("socket_channel",
-          [](int fd, double timeout, double rtt_ms, double mbit) {
-              return std::shared_ptr<Channel>(socket_channel(fd, timeout, {rtt_ms, mbit}));
-          },
-          py::arg("fd"), py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
-    m.def("callback_channel",
-          [](const py::object& transport, double timeout, double rtt_ms, double mbit) {
-              std::function<void()> close = [method = py::object(transport.attr("close"))] {
-                  const py::gil_scoped_acquire gil;
-                  method();
-              };
-              return std::shared_ptr<Channel>(callback_channel(python_exchange(transport), std::move(close), timeout, {rtt_ms, mbit}));
-          },
-          py::arg("transport"), py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
+    m.def(
+        "channel_pair",
+        [](double timeout, double rtt_ms, double mbit) {
+            auto [a, b] = memory_channels(timeout, {rtt_ms, mbit});
+            return std::make_pair(std::shared_ptr<Channel>(std::move(a)), std::shared_ptr<Channel>(std::move(b)));
+        },
+        py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
+    m.def(
+        "socket_channel",
+        [](int fd, double timeout, double rtt_ms, double mbit) {
+            return std::shared_ptr<Channel>(socket_channel(fd, timeout, {rtt_ms, mbit}));
+        },
+        py::arg("fd"), py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
+    m.def(
+        "callback_channel",
+        [](const py::object& transport, double timeout, double rtt_ms, double mbit) {
+            std::function<void()> close = [method = py::object(transport.attr("close"))] {
+                const py::gil_scoped_acquire gil;
+                method();
+            };
+            return std::shared_ptr<Channel>(
+                callback_channel(python_exchange(transport), std::move(close), timeout, {rtt_ms, mbit}));
+        },
+        py::arg("transport"), py::arg("timeout_s") = 30.0, py::arg("rtt_ms") = 0.0, py::arg("mbit") = 0.0);
 }
 
 }  // namespace
@@ -354,41 +383,48 @@ void register_mpc(py::module_& parent) {
     register_dealer<uint64_t>(m, "Dealer64");
     register_party<uint32_t>(m, "Party32");
     register_party<uint64_t>(m, "Party64");
-    m.def("Party",
-          [](const std::string& role, int ring, std::shared_ptr<Channel> channel, int threads) -> py::object {
-              check(role == "server" || role == "client", "a party is the server or the client, got ", role);
-              check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
-              if (ring == 32) return py::cast(std::make_unique<PartyHandle<uint32_t>>(role == "server", std::move(channel), threads));
-              return py::cast(std::make_unique<PartyHandle<uint64_t>>(role == "server", std::move(channel), threads));
-          },
-          py::arg("role"), py::arg("ring"), py::arg("channel"), py::arg("threads") = 1);
-    m.def("Dealer",
-          [m](int ring, const py::object& requests, const py::bytes& server_seed, const py::bytes& client_seed,
-              const py::bytes& weight_seed, int threads) -> py::object {
-              check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
-              return m.attr(ring == 32 ? "Dealer32" : "Dealer64")(requests, server_seed, client_seed, weight_seed, threads);
-          },
-          py::arg("ring"), py::arg("requests"), py::arg("server_seed"), py::arg("client_seed"), py::arg("weight_seed"),
-          py::arg("threads") = 1);
-    m.def("weight_mask",
-          [](int ring, const py::bytes& seed, int layer, int64_t n) -> py::object {
-              check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
-              check(n > 0 && layer >= 0, "a weight mask needs a layer and a size, got ", layer, " and ", n);
-              const crypto::Block block = block_of(seed, "a seed");
-              if (ring == 32) return to_numpy(weight_mask<uint32_t>(block, layer, n));
-              return to_numpy(weight_mask<uint64_t>(block, layer, n));
-          },
-          py::arg("ring"), py::arg("seed"), py::arg("layer"), py::arg("n"));
-    m.def("circuit_planes",
-          [](int bits) {
-              const CircuitShape shape(bits);
-              std::vector<int> planes{shape.positions()};
-              for (int level = 0; level < shape.levels(); ++level) planes.push_back(shape.opened_planes(level));
-              return planes;
-          },
-          "Bit planes that each party opens in each hop of a comparison of `bits` bits.");
-    m.def("pool_comparisons",
-          [](int64_t outer, const std::vector<std::array<int64_t, 6>>& axes) { return pool_of(outer, axes).comparisons(); });
+    m.def(
+        "Party",
+        [](const std::string& role, int ring, std::shared_ptr<Channel> channel, int threads) -> py::object {
+            check(role == "server" || role == "client", "a party is the server or the client, got ", role);
+            check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
+            if (ring == 32)
+                return py::cast(std::make_unique<PartyHandle<uint32_t>>(role == "server", std::move(channel), threads));
+            return py::cast(std::make_unique<PartyHandle<uint64_t>>(role == "server", std::move(channel), threads));
+        },
+        py::arg("role"), py::arg("ring"), py::arg("channel"), py::arg("threads") = 1);
+    m.def(
+        "Dealer",
+        [m](int ring, const py::object& requests, const py::bytes& server_seed, const py::bytes& client_seed,
+            const py::bytes& weight_seed, int threads) -> py::object {
+            check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
+            return m.attr(ring == 32 ? "Dealer32" : "Dealer64")(requests, server_seed, client_seed, weight_seed,
+                                                                threads);
+        },
+        py::arg("ring"), py::arg("requests"), py::arg("server_seed"), py::arg("client_seed"), py::arg("weight_seed"),
+        py::arg("threads") = 1);
+    m.def(
+        "weight_mask",
+        [](int ring, const py::bytes& seed, int layer, int64_t n) -> py::object {
+            check(ring == 32 || ring == 64, "the ring is 32 or 64, got ", ring);
+            check(n > 0 && layer >= 0, "a weight mask needs a layer and a size, got ", layer, " and ", n);
+            const crypto::Block block = block_of(seed, "a seed");
+            if (ring == 32) return to_numpy(weight_mask<uint32_t>(block, layer, n));
+            return to_numpy(weight_mask<uint64_t>(block, layer, n));
+        },
+        py::arg("ring"), py::arg("seed"), py::arg("layer"), py::arg("n"));
+    m.def(
+        "circuit_planes",
+        [](int bits) {
+            const CircuitShape shape(bits);
+            std::vector<int> planes{shape.positions()};
+            for (int level = 0; level < shape.levels(); ++level) planes.push_back(shape.opened_planes(level));
+            return planes;
+        },
+        "Bit planes that each party opens in each hop of a comparison of `bits` bits.");
+    m.def("pool_comparisons", [](int64_t outer, const std::vector<std::array<int64_t, 6>>& axes) {
+        return pool_of(outer, axes).comparisons();
+    });
     m.def("argmax_comparisons", [](int64_t batch, int64_t classes) {
         check(batch > 0 && classes > 0, "argmax needs positive sizes, got ", batch, " x ", classes);
         return argmax_comparisons(batch, classes);

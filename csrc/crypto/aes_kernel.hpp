@@ -53,8 +53,7 @@ struct AesKernel {
         const RoundKeys<L> keys(round_keys);
         for (; blocks >= 8 * L::blocks; blocks -= 8 * L::blocks, in += 8 * width, out += 8 * width)
             encrypt_tile<8>(keys, in, out);
-        for (; blocks >= L::blocks; blocks -= L::blocks, in += width, out += width)
-            encrypt_tile<1>(keys, in, out);
+        for (; blocks >= L::blocks; blocks -= L::blocks, in += width, out += width) encrypt_tile<1>(keys, in, out);
         if (blocks > 0) {
             alignas(64) uint8_t padded[64] = {};
             copy(padded, in, 16 * blocks);
@@ -63,12 +62,10 @@ struct AesKernel {
         }
     }
 
-    static void counter(const uint8_t* round_keys, uint64_t nonce, uint64_t first, uint8_t* out,
-                        int64_t blocks) {
+    static void counter(const uint8_t* round_keys, uint64_t nonce, uint64_t first, uint8_t* out, int64_t blocks) {
         const RoundKeys<L> keys(round_keys);
         Vec at = L::counters(first, nonce);
-        for (; blocks >= 8 * L::blocks; blocks -= 8 * L::blocks, out += 8 * width)
-            counter_tile<8>(keys, at, out);
+        for (; blocks >= 8 * L::blocks; blocks -= 8 * L::blocks, out += 8 * width) counter_tile<8>(keys, at, out);
         for (; blocks >= L::blocks; blocks -= L::blocks, out += width) counter_tile<1>(keys, at, out);
         if (blocks > 0) {
             alignas(64) uint8_t padded[64];
@@ -77,14 +74,12 @@ struct AesKernel {
         }
     }
 
-    static void tmmo(const uint8_t* round_keys, const uint8_t* x, uint64_t first, uint8_t* out,
-                     int64_t blocks) {
+    static void tmmo(const uint8_t* round_keys, const uint8_t* x, uint64_t first, uint8_t* out, int64_t blocks) {
         const RoundKeys<L> keys(round_keys);
         Vec tweak = L::counters(first, 0);
         for (; blocks >= 8 * L::blocks; blocks -= 8 * L::blocks, x += 8 * width, out += 8 * width)
             tmmo_tile<8>(keys, tweak, x, out);
-        for (; blocks >= L::blocks; blocks -= L::blocks, x += width, out += width)
-            tmmo_tile<1>(keys, tweak, x, out);
+        for (; blocks >= L::blocks; blocks -= L::blocks, x += width, out += width) tmmo_tile<1>(keys, tweak, x, out);
         if (blocks > 0) {
             alignas(64) uint8_t padded[64] = {};
             copy(padded, x, 16 * blocks);

@@ -31,8 +31,7 @@ struct Lane4 {
     // Block b is (low + b, high); the step is what carries it to the next register.
     static Vec counters(uint64_t low, uint64_t high) {
         const long long l = static_cast<long long>(low), h = static_cast<long long>(high);
-        return _mm512_add_epi64(_mm512_set_epi64(h, l, h, l, h, l, h, l),
-                                _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0));
+        return _mm512_add_epi64(_mm512_set_epi64(h, l, h, l, h, l, h, l), _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0));
     }
     static Vec counter_step() { return _mm512_set_epi64(0, 4, 0, 4, 0, 4, 0, 4); }
     // (low, 0) in every block.
@@ -55,8 +54,7 @@ struct Lane4 {
             __m512i quads[2];
             for (int q = 0; q < 2; ++q) {
                 const Vec* p = v + 8 * h + 4 * q;
-                const __m512i low = _mm512_unpacklo_epi32(p[0], p[1]),
-                              high = _mm512_unpacklo_epi32(p[2], p[3]);
+                const __m512i low = _mm512_unpacklo_epi32(p[0], p[1]), high = _mm512_unpacklo_epi32(p[2], p[3]);
                 quads[q] = _mm512_and_si512(_mm512_unpacklo_epi64(low, high), byte);
             }
             words[h] = _mm512_packus_epi32(quads[0], quads[1]);
@@ -64,12 +62,10 @@ struct Lane4 {
         // 128-bit lane l, byte j now belongs to block 4j + l: a transpose of 4x4 dwords, then of 4x4 bytes in
         // each lane.
         __m512i all = _mm512_packus_epi16(words[0], words[1]);
-        all = _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0),
-                                       all);
+        all = _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0), all);
         all = _mm512_shuffle_epi8(
             all, _mm512_broadcast_i32x4(_mm_set_epi8(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0)));
-        for (int c = 0; c < 3; ++c)
-            bits[c] = _mm512_test_epi8_mask(all, _mm512_set1_epi8(static_cast<char>(1 << c)));
+        for (int c = 0; c < 3; ++c) bits[c] = _mm512_test_epi8_mask(all, _mm512_set1_epi8(static_cast<char>(1 << c)));
     }
 };
 

@@ -78,10 +78,9 @@ void sub_bytes(Slices& q) {
 // Row r of column c, bit 4c + r of a block, takes row r of column c + r.
 void shift_rows(Slices& q) {
     for (Word& v : q) {
-        v = (v & 0x1111111111111111ULL) | ((v & 0x2220222022202220ULL) >> 4) |
-            ((v & 0x0002000200020002ULL) << 12) | ((v & 0x4400440044004400ULL) >> 8) |
-            ((v & 0x0044004400440044ULL) << 8) | ((v & 0x8000800080008000ULL) >> 12) |
-            ((v & 0x0888088808880888ULL) << 4);
+        v = (v & 0x1111111111111111ULL) | ((v & 0x2220222022202220ULL) >> 4) | ((v & 0x0002000200020002ULL) << 12) |
+            ((v & 0x4400440044004400ULL) >> 8) | ((v & 0x0044004400440044ULL) << 8) |
+            ((v & 0x8000800080008000ULL) >> 12) | ((v & 0x0888088808880888ULL) << 4);
     }
 }
 
@@ -140,8 +139,7 @@ struct SlicedKey {
 // Calls body(first block, blocks) tile by tile.
 template <class Body>
 void for_tiles(int64_t blocks, const Body& body) {
-    for (int64_t b = 0; b < blocks; b += tile_blocks)
-        body(b, blocks - b < tile_blocks ? blocks - b : tile_blocks);
+    for (int64_t b = 0; b < blocks; b += tile_blocks) body(b, blocks - b < tile_blocks ? blocks - b : tile_blocks);
 }
 
 size_t bytes_of(int64_t blocks) { return static_cast<size_t>(16 * blocks); }

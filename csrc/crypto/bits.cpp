@@ -71,17 +71,17 @@ template <class T>
 void check_planes(int64_t n, int first, int count, int64_t stride) {
     constexpr int width = 8 * static_cast<int>(sizeof(T));
     check(n >= 0, "expected a number of elements >= 0, got ", n);
-    check(first >= 0 && count >= 0 && first + count <= width, "expected bits within [0, ", width, "), got [",
-          first, ", ", first + count, ")");
-    check(count <= 1 || stride >= words_for(n), "expected planes at least ", words_for(n),
-          " words apart for ", n, " elements, got ", stride);
+    check(first >= 0 && count >= 0 && first + count <= width, "expected bits within [0, ", width, "), got [", first,
+          ", ", first + count, ")");
+    check(count <= 1 || stride >= words_for(n), "expected planes at least ", words_for(n), " words apart for ", n,
+          " elements, got ", stride);
 }
 
 template <class T>
 void check_packing(int64_t n, int bytes) {
     check(n >= 0, "expected a number of elements >= 0, got ", n);
-    check(bytes >= 1 && bytes <= static_cast<int>(sizeof(T)), "expected 1 to ", sizeof(T),
-          " bytes an element, got ", bytes);
+    check(bytes >= 1 && bytes <= static_cast<int>(sizeof(T)), "expected 1 to ", sizeof(T), " bytes an element, got ",
+          bytes);
 }
 
 }  // namespace

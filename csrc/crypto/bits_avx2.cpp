@@ -62,8 +62,7 @@ struct Avx2 {
             // Byte j of 2, 4, 8, then 16 neighbours in each lane.
             __m256i two[8], four[8], eight[8];
             for (int m = 0; m < 8; ++m)
-                two[m] =
-                    _mm256_shuffle_epi8(_mm256_srl_epi64(load_pairs(x + 32 * half + 2 * m), shift), pairs);
+                two[m] = _mm256_shuffle_epi8(_mm256_srl_epi64(load_pairs(x + 32 * half + 2 * m), shift), pairs);
             for (int m = 0; m < 4; ++m) {
                 four[m] = _mm256_unpacklo_epi16(two[2 * m], two[2 * m + 1]);
                 four[m + 4] = _mm256_unpackhi_epi16(two[2 * m], two[2 * m + 1]);
@@ -89,13 +88,11 @@ struct Avx2 {
         const __m256i low = _mm256_load_si256(reinterpret_cast<const __m256i*>(words));
         const __m256i high = _mm256_load_si256(reinterpret_cast<const __m256i*>(words + 4));
         const __m256 a = _mm256_castsi256_ps(low), b = _mm256_castsi256_ps(high);
-        __m256i v =
-            _mm256_castps_si256(half == 0 ? _mm256_shuffle_ps(a, b, 0x88) : _mm256_shuffle_ps(a, b, 0xDD));
+        __m256i v = _mm256_castps_si256(half == 0 ? _mm256_shuffle_ps(a, b, 0x88) : _mm256_shuffle_ps(a, b, 0xDD));
         // Lanes hold planes 0, 1, 4, 5 | 2, 3, 6, 7: to byte g of each, then 64-bit lane g with its planes in
         // order.
         v = _mm256_permute4x64_epi64(v, 0xD8);
-        v = _mm256_shuffle_epi8(
-            v, both_lanes(_mm_set_epi8(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0)));
+        v = _mm256_shuffle_epi8(v, both_lanes(_mm_set_epi8(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0)));
         v = _mm256_permutevar8x32_epi32(v, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0));
         v = swap_bits<7>(v, 0x00AA00AA00AA00AAULL);
         v = swap_bits<14>(v, 0x0000CCCC0000CCCCULL);
@@ -140,8 +137,7 @@ void pack(const T* x, int64_t n, int bytes, uint8_t* out) {
     int64_t i = 0;
     // Each half register overlaps the next one's place as long as it ends within the output.
     for (; n - i >= 2 * each && (n - i) * bytes >= step + 16; i += 2 * each) {
-        const __m256i v =
-            _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)), gather);
+        const __m256i v = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)), gather);
         store16(out + i * bytes, _mm256_castsi256_si128(v));
         store16(out + i * bytes + step, _mm256_extracti128_si256(v, 1));
     }
@@ -172,9 +168,9 @@ void unpack(const uint8_t* in, int64_t n, int bytes, T* x) {
 
 }  // namespace
 
-const BitsKernels<uint32_t> bits_avx2_u32 = {to_planes<Avx2, uint32_t>, from_planes<Avx2, uint32_t>,
-                                             pack<uint32_t>, unpack<uint32_t>};
-const BitsKernels<uint64_t> bits_avx2_u64 = {to_planes<Avx2, uint64_t>, from_planes<Avx2, uint64_t>,
-                                             pack<uint64_t>, unpack<uint64_t>};
+const BitsKernels<uint32_t> bits_avx2_u32 = {to_planes<Avx2, uint32_t>, from_planes<Avx2, uint32_t>, pack<uint32_t>,
+                                             unpack<uint32_t>};
+const BitsKernels<uint64_t> bits_avx2_u64 = {to_planes<Avx2, uint64_t>, from_planes<Avx2, uint64_t>, pack<uint64_t>,
+                                             unpack<uint64_t>};
 
 }  // namespace moiety::crypto

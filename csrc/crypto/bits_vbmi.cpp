@@ -15,9 +15,7 @@ __m512i load8(const uint32_t* p) {
     return _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 void store8(uint64_t* p, __m512i v) { _mm512_storeu_si512(p, v); }
-void store8(uint32_t* p, __m512i v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi64_epi32(v));
-}
+void store8(uint32_t* p, __m512i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi64_epi32(v)); }
 
 // Byte permutation whose byte 8j + (i ^ flip) comes from byte 8i + j.
 __m512i byte_transpose(int flip) {
@@ -29,8 +27,7 @@ __m512i byte_transpose(int flip) {
 
 // Bit i of byte k of each 64-bit lane = bit k of byte 7 - i of `rows`.
 __m512i transpose_reversed(__m512i rows) {
-    return _mm512_gf2p8affine_epi64_epi8(_mm512_set1_epi64(static_cast<long long>(0x8040201008040201ULL)),
-                                         rows, 0);
+    return _mm512_gf2p8affine_epi64_epi8(_mm512_set1_epi64(static_cast<long long>(0x8040201008040201ULL)), rows, 0);
 }
 
 struct Vbmi {
@@ -46,8 +43,7 @@ struct Vbmi {
         // r[g]: byte p holds bit p of the elements 8g .. 8g+7.
         __m512i r[8], pair[8], quad[8];
         for (int g = 0; g < 8; ++g)
-            r[g] = transpose_reversed(
-                _mm512_permutexvar_epi8(by_byte, _mm512_srl_epi64(load8(x + 8 * g), shift)));
+            r[g] = transpose_reversed(_mm512_permutexvar_epi8(by_byte, _mm512_srl_epi64(load8(x + 8 * g), shift)));
         for (int g = 0; g < 8; g += 2) {
             pair[g] = _mm512_unpacklo_epi8(r[g], r[g + 1]);
             pair[g + 1] = _mm512_unpackhi_epi8(r[g], r[g + 1]);
@@ -72,8 +68,7 @@ struct Vbmi {
             _mm512_broadcast_i32x4(_mm_set_epi8(15, 7, 14, 6, 13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0));
         // Bytes g of all planes gathered in the order 2, 4, 8, 16 planes of each 16.
         __m512i two[8], four[8], eight[8];
-        for (int q = 0; q < 8; ++q)
-            two[q] = _mm512_shuffle_epi8(_mm512_load_si512(tile + 64 * w + 8 * q), pairs);
+        for (int q = 0; q < 8; ++q) two[q] = _mm512_shuffle_epi8(_mm512_load_si512(tile + 64 * w + 8 * q), pairs);
         for (int q = 0; q < 4; ++q) {
             four[q] = _mm512_unpacklo_epi16(two[2 * q], two[2 * q + 1]);
             four[q + 4] = _mm512_unpackhi_epi16(two[2 * q], two[2 * q + 1]);
@@ -110,8 +105,7 @@ void pack(const T* x, int64_t n, int bytes, uint8_t* out) {
     for (; i < n; i += each) {
         const int64_t live = n - i < each ? n - i : each;
         const __m512i v = _mm512_maskz_loadu_epi8(first_bytes(live * static_cast<int64_t>(sizeof(T))), x + i);
-        _mm512_mask_storeu_epi8(out + i * bytes, first_bytes(live * bytes),
-                                _mm512_permutexvar_epi8(gather, v));
+        _mm512_mask_storeu_epi8(out + i * bytes, first_bytes(live * bytes), _mm512_permutexvar_epi8(gather, v));
     }
 }
 
@@ -128,21 +122,19 @@ void unpack(const uint8_t* in, int64_t n, int bytes, T* x) {
     const __m512i spread = _mm512_load_si512(index);
     int64_t i = 0;
     for (; (n - i) * bytes >= 64 && n - i >= each; i += each)
-        _mm512_storeu_si512(x + i,
-                            _mm512_maskz_permutexvar_epi8(kept, spread, _mm512_loadu_si512(in + i * bytes)));
+        _mm512_storeu_si512(x + i, _mm512_maskz_permutexvar_epi8(kept, spread, _mm512_loadu_si512(in + i * bytes)));
     for (; i < n; i += each) {
         const int64_t live = n - i < each ? n - i : each;
         const __m512i v = _mm512_maskz_loadu_epi8(first_bytes(live * bytes), in + i * bytes);
-        _mm512_mask_storeu_epi8(x + i, first_bytes(live * size),
-                                _mm512_maskz_permutexvar_epi8(kept, spread, v));
+        _mm512_mask_storeu_epi8(x + i, first_bytes(live * size), _mm512_maskz_permutexvar_epi8(kept, spread, v));
     }
 }
 
 }  // namespace
 
-const BitsKernels<uint32_t> bits_vbmi_u32 = {to_planes<Vbmi, uint32_t>, from_planes<Vbmi, uint32_t>,
-                                             pack<uint32_t>, unpack<uint32_t>};
-const BitsKernels<uint64_t> bits_vbmi_u64 = {to_planes<Vbmi, uint64_t>, from_planes<Vbmi, uint64_t>,
-                                             pack<uint64_t>, unpack<uint64_t>};
+const BitsKernels<uint32_t> bits_vbmi_u32 = {to_planes<Vbmi, uint32_t>, from_planes<Vbmi, uint32_t>, pack<uint32_t>,
+                                             unpack<uint32_t>};
+const BitsKernels<uint64_t> bits_vbmi_u64 = {to_planes<Vbmi, uint64_t>, from_planes<Vbmi, uint64_t>, pack<uint64_t>,
+                                             unpack<uint64_t>};
 
 }  // namespace moiety::crypto

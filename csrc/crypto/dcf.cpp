@@ -114,8 +114,8 @@ struct alignas(64) TileState {
     }
 };
 
-void generate_tile(const Shape& shape, const Tile& tile, std::span<const uint64_t> alpha,
-                   std::span<const Block> root0, std::span<const Block> root1, uint8_t* out) {
+void generate_tile(const Shape& shape, const Tile& tile, std::span<const uint64_t> alpha, std::span<const Block> root0,
+                   std::span<const Block> root1, uint8_t* out) {
     const uint8_t* keys = round_keys();
     const DcfKernels& kernel = kernels();
     TileState p0, p1;
@@ -138,8 +138,7 @@ void generate_tile(const Shape& shape, const Tile& tile, std::span<const uint64_
             const uint64_t t_right = p0.bits[3 * g + 1] ^ p1.bits[3 * g + 1] ^ bit[g];
             words[3 * level][g] = t_left;
             words[3 * level + 1][g] = t_right;
-            words[3 * level + 2][g] =
-                p0.bits[3 * g + 2] ^ p1.bits[3 * g + 2] ^ bit[g] ^ (above ? above[g] : 0);
+            words[3 * level + 2][g] = p0.bits[3 * g + 2] ^ p1.bits[3 * g + 2] ^ bit[g] ^ (above ? above[g] : 0);
             p0.step(g, bit[g], t_left, t_right);
             p1.step(g, bit[g], t_left, t_right);
         }
@@ -168,8 +167,7 @@ void generate_tile(const Shape& shape, const Tile& tile, std::span<const uint64_
             uint8_t bytes[64];
             for (int c = 0; c < 8; ++c) eight[c] = words[8 * byte + c][g];
             words_to_bytes(eight, bytes);
-            std::memcpy(plane + 64 * g, bytes,
-                        static_cast<size_t>(std::min<int64_t>(64, tile.size - 64 * g)));
+            std::memcpy(plane + 64 * g, bytes, static_cast<size_t>(std::min<int64_t>(64, tile.size - 64 * g)));
         }
     }
 }
@@ -188,8 +186,7 @@ void evaluate_tile(const Shape& shape, const Tile& tile, int party, std::span<co
         for (int g = 0; g < tile.groups; ++g) {
             uint8_t bytes[64] = {};
             uint64_t eight[8];
-            std::memcpy(bytes, plane + 64 * g,
-                        static_cast<size_t>(std::min<int64_t>(64, tile.size - 64 * g)));
+            std::memcpy(bytes, plane + 64 * g, static_cast<size_t>(std::min<int64_t>(64, tile.size - 64 * g)));
             bytes_to_words(bytes, eight);
             for (int c = 0; c < 8; ++c) words[8 * byte + c][g] = eight[c];
         }
@@ -215,8 +212,7 @@ void evaluate_tile(const Shape& shape, const Tile& tile, int party, std::span<co
         const int64_t live = std::min<int64_t>(64, tile.size - 64 * g);
         uint64_t word = 0;
         for (int64_t i = 0; i < live; ++i) {
-            const uint64_t at =
-                x[static_cast<size_t>(tile.begin + 64 * g + i)] & ((uint64_t{1} << shape.tail) - 1);
+            const uint64_t at = x[static_cast<size_t>(tile.begin + 64 * g + i)] & ((uint64_t{1} << shape.tail) - 1);
             const uint64_t byte = 16 * static_cast<uint64_t>(64 * g + i) + at / 8;
             const uint64_t mask = uint64_t{0} - ((state.t[g] >> i) & 1);
             word |= (((state.seeds[byte] ^ (last[byte] & mask)) >> (at % 8)) & 1) << i;
@@ -238,8 +234,8 @@ void for_tiles(const Shape& shape, int64_t count, int threads, const Body& body)
 
 int64_t dcf_correction_bytes(int n) { return checked_shape(n).bytes; }
 
-void dcf_generate(int n, std::span<const uint64_t> alpha, std::span<const Block> root0,
-                  std::span<const Block> root1, std::span<uint8_t> corrections, int threads) {
+void dcf_generate(int n, std::span<const uint64_t> alpha, std::span<const Block> root0, std::span<const Block> root1,
+                  std::span<uint8_t> corrections, int threads) {
     const Shape shape = checked_shape(n);
     const int64_t count = static_cast<int64_t>(alpha.size());
     check_size("roots of party 0", root0.size(), count);
@@ -261,8 +257,7 @@ void dcf_evaluate(int party, int n, std::span<const uint64_t> x, std::span<const
     check_size("words of output", out.size(), words_for(count));
     check_range("input", x, n);
     for_tiles(shape, count, threads, [&](const Tile& tile) {
-        evaluate_tile(shape, tile, party, x, roots, corrections.data() + tile.offset,
-                      out.data() + tile.begin / 64);
+        evaluate_tile(shape, tile, party, x, roots, corrections.data() + tile.offset, out.data() + tile.begin / 64);
     });
 }
 

@@ -57,8 +57,8 @@ int64_t dcf_correction_bytes(int n);
 // For `count` thresholds: corrections receives count * dcf_correction_bytes(n) bytes. The roots are the
 // parties' own 16-byte seeds, one an instance (from generators that the dealer shares with each party).
 // alpha[i] < 2^n; 1 <= n <= 63. threads <= 0: default_threads().
-void dcf_generate(int n, std::span<const uint64_t> alpha, std::span<const Block> root0,
-                  std::span<const Block> root1, std::span<uint8_t> corrections, int threads);
+void dcf_generate(int n, std::span<const uint64_t> alpha, std::span<const Block> root0, std::span<const Block> root1,
+                  std::span<uint8_t> corrections, int threads);
 
 // out: bit i%64 of word i/64 is the share of [x[i] < alpha_i] of `party` (0 or 1); words_for(count) words,
 // the bits past count zero. x[i] < 2^n.

@@ -14,8 +14,8 @@ struct DcfKernel {
     static constexpr int width = 16 * L::blocks;
     static constexpr int registers = 64 / L::blocks;  // of a group
 
-    static void evaluate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* seeds,
-                         const uint64_t* x, const uint64_t* t, const uint8_t* corrections, uint64_t* bits) {
+    static void evaluate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* seeds, const uint64_t* x,
+                         const uint64_t* t, const uint8_t* corrections, uint64_t* bits) {
         constexpr int K = 4;
         const RoundKeys<L> keys(round_keys);
         const Vec left = L::low_word(tweak), one = L::low_word(1), two = L::low_word(2);
@@ -32,8 +32,7 @@ struct DcfKernel {
                 keys.encrypt(v);
                 for (int k = 0; k < K; ++k) {
                     const Vec correction = L::where(t[g], j + k, L::load(corrections + width * (j + k)));
-                    L::store(seeds + width * (j + k),
-                             L::exclusive_or(L::exclusive_or(v[k], in[k]), correction));
+                    L::store(seeds + width * (j + k), L::exclusive_or(L::exclusive_or(v[k], in[k]), correction));
                     control[j + k] = L::exclusive_or(v[K + k], in[K + k]);
                 }
             }
@@ -41,9 +40,9 @@ struct DcfKernel {
         }
     }
 
-    static void generate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* seeds0,
-                         uint8_t* seeds1, const uint64_t* alpha, const uint64_t* t0, const uint64_t* t1,
-                         uint8_t* corrections, uint64_t* bits0, uint64_t* bits1) {
+    static void generate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* seeds0, uint8_t* seeds1,
+                         const uint64_t* alpha, const uint64_t* t0, const uint64_t* t1, uint8_t* corrections,
+                         uint64_t* bits0, uint64_t* bits1) {
         const RoundKeys<L> keys(round_keys);
         const Vec left = L::low_word(tweak), one = L::low_word(1), two = L::low_word(2);
         for (int g = 0; g < groups; ++g) {

@@ -62,8 +62,8 @@ void evaluate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* se
 }
 
 void generate(const uint8_t* round_keys, uint64_t tweak, int groups, uint8_t* seeds0, uint8_t* seeds1,
-              const uint64_t* alpha, const uint64_t* t0, const uint64_t* t1, uint8_t* corrections,
-              uint64_t* bits0, uint64_t* bits1) {
+              const uint64_t* alpha, const uint64_t* t0, const uint64_t* t1, uint8_t* corrections, uint64_t* bits0,
+              uint64_t* bits1) {
     for (int g = 0; g < groups; ++g) {
         Group s0, s1;
         s0.load(seeds0 + 1024 * g);

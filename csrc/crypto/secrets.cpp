@@ -21,8 +21,8 @@ namespace {
 // Reads from the character device until `out` is full; used only where the system call is missing.
 void from_device(std::span<uint8_t> out) {
     const int fd = ::open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    check(fd >= 0, "the operating system's random generator does not answer: cannot open /dev/urandom: ",
-          std::strerror(errno));
+    check(fd >= 0,
+          "the operating system's random generator does not answer: cannot open /dev/urandom: ", std::strerror(errno));
     while (!out.empty()) {
         const ssize_t got = ::read(fd, out.data(), out.size());
         if (got > 0) {

@@ -31,7 +31,8 @@ int64_t total(std::span<const Bytes> parts) {
 }
 double now_ns() {
     return static_cast<double>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
 }
 std::string tag_name(uint32_t tag) {
     constexpr const char* names[] = {"unknown", "step", "control", "material", "error"};
@@ -52,7 +53,8 @@ void FrameHeader::write(uint8_t* out) const {
 
 FrameHeader FrameHeader::read(const uint8_t* in) {
     if (std::memcmp(in, kMagic, 4) != 0)
-        throw ProtocolError("expected a frame that begins with MOI1, got other bytes: the peer does not speak this protocol");
+        throw ProtocolError(
+            "expected a frame that begins with MOI1, got other bytes: the peer does not speak this protocol");
     return {static_cast<uint32_t>(get(in + 4, 4)), get(in + 8, 8), get(in + 16, 8)};
 }
 
@@ -238,12 +240,14 @@ class CallbackChannel final : public Channel {
         size_t used = FrameHeader::size;
         for (MutableBytes part : (*on_header)(header)) {
             if (bytes.size() - used < part.size() && expected < 0) {
-                const std::vector<uint8_t> more = exchange_({}, static_cast<int64_t>(part.size() - (bytes.size() - used)));
+                const std::vector<uint8_t> more =
+                    exchange_({}, static_cast<int64_t>(part.size() - (bytes.size() - used)));
                 bytes.insert(bytes.end(), more.begin(), more.end());
             }
             if (bytes.size() - used < part.size())
                 throw ProtocolError("the peer closed the link in the middle of a frame: expected " +
-                                    std::to_string(part.size()) + " more bytes, got " + std::to_string(bytes.size() - used));
+                                    std::to_string(part.size()) + " more bytes, got " +
+                                    std::to_string(bytes.size() - used));
             std::memcpy(part.data(), bytes.data() + used, part.size());
             used += part.size();
         }

@@ -1,13 +1,13 @@
 // A full-duplex, framed link between two parties, with counters and optional traffic shaping.
 //
 // A frame is a 24-byte header and a payload: magic "MOI1" | tag u32 | payload bytes u64 | arrival u64, little-endian.
-// `arrival` is 0, or on a shaped link the CLOCK_MONOTONIC nanosecond before which the receiver may not deliver the frame:
-// the sender books the frame on a virtual link of `mbit` Mbit/s and adds half of `rtt_ms`. Both ends of a shaped link must
-// be on one machine (they share the clock); it is for measurements.
+// `arrival` is 0, or on a shaped link the CLOCK_MONOTONIC nanosecond before which the receiver may not deliver the
+// frame: the sender books the frame on a virtual link of `mbit` Mbit/s and adds half of `rtt_ms`. Both ends of a shaped
+// link must be on one machine (they share the clock); it is for measurements.
 //
 // A hop moves at most one protocol frame each way at the same time, so two large simultaneous messages cannot deadlock.
-// Every wait is bounded by the timeout. Whatever differs from the expected tag and length is refused with ProtocolError;
-// an error frame of the peer is reported with its text.
+// Every wait is bounded by the timeout. Whatever differs from the expected tag and length is refused with
+// ProtocolError; an error frame of the peer is reported with its text.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +49,8 @@ class Channel {
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
-    // One hop of a protocol: sends the concatenation of `out` as one frame unless it is empty, and receives one frame of
-    // exactly the total length of `in` unless that is empty.
+    // One hop of a protocol: sends the concatenation of `out` as one frame unless it is empty, and receives one frame
+    // of exactly the total length of `in` unless that is empty.
     void hop(std::span<const Bytes> out, std::span<const MutableBytes> in);
 
     void send(Tag tag, Bytes payload);
@@ -66,8 +66,8 @@ class Channel {
 
   protected:
     using OnHeader = std::function<std::vector<MutableBytes>(const uint8_t* header)>;
-    // Sends all of `out` and meanwhile, if `on_header` is set, receives a header into `header`, calls on_header once and
-    // fills the buffers that it returns. `expected` is the payload length that a hop counts on (a hint).
+    // Sends all of `out` and meanwhile, if `on_header` is set, receives a header into `header`, calls on_header once
+    // and fills the buffers that it returns. `expected` is the payload length that a hop counts on (a hint).
     virtual void transfer(std::span<const Bytes> out, uint8_t* header, const OnHeader* on_header, int64_t expected) = 0;
 
   private:
@@ -86,9 +86,10 @@ std::pair<std::unique_ptr<Channel>, std::unique_ptr<Channel>> memory_channels(do
 // A connected stream socket (TCP or Unix); duplicates `fd`, so the caller keeps its own.
 std::unique_ptr<Channel> socket_channel(int fd, double timeout_s, LinkShape shape);
 
-// A transport implemented elsewhere (TLS in Python). exchange(out, n) sends `out` and meanwhile receives n bytes without
-// deadlock; it returns fewer only at the end of the stream, and throws on a timeout.
+// A transport implemented elsewhere (TLS in Python). exchange(out, n) sends `out` and meanwhile receives n bytes
+// without deadlock; it returns fewer only at the end of the stream, and throws on a timeout.
 using Exchange = std::function<std::vector<uint8_t>(const std::vector<uint8_t>& out, int64_t n)>;
-std::unique_ptr<Channel> callback_channel(Exchange exchange, std::function<void()> close, double timeout_s, LinkShape shape);
+std::unique_ptr<Channel> callback_channel(Exchange exchange, std::function<void()> close, double timeout_s,
+                                          LinkShape shape);
 
 }  // namespace moiety::mpc

@@ -16,7 +16,8 @@ void Dealer<T>::deal_circuit(int64_t index, std::vector<uint8_t>& client) const 
     const int64_t words = plane_words(request.n);
     const Buffer<uint64_t> alpha = draw<uint64_t>(server_seed_, index, kOwn, shape.positions() * words);
     const Buffer<uint64_t> beta = draw<uint64_t>(client_seed_, index, kOwn, shape.positions() * words);
-    const Buffer<uint64_t> server_products = draw<uint64_t>(server_seed_, index, kShare, shape.product_planes() * words);
+    const Buffer<uint64_t> server_products =
+        draw<uint64_t>(server_seed_, index, kShare, shape.product_planes() * words);
     Buffer<uint64_t> masks = draw<uint64_t>(server_seed_, index, kMasks, shape.mask_planes() * words);
     {
         const Buffer<uint64_t> other = draw<uint64_t>(client_seed_, index, kMasks, shape.mask_planes() * words);
@@ -29,14 +30,16 @@ void Dealer<T>::deal_circuit(int64_t index, std::vector<uint8_t>& client) const 
         for (int64_t tile = begin; tile < end; ++tile) {
             const int64_t first = tile * CircuitShape::tile_words;
             const int64_t count = std::min(CircuitShape::tile_words, words - first);
-            const auto mask = [&](const Wire& wire) { return masks.data() + first * shape.mask_planes() + wire.mask * count; };
+            const auto mask = [&](const Wire& wire) {
+                return masks.data() + first * shape.mask_planes() + wire.mask * count;
+            };
             for (int level = 0; level < shape.levels(); ++level) {
                 for (const Node& node : shape.nodes(level)) {
                     const int64_t products = first * shape.product_planes() + node.products * count;
                     if (level == 0) {
                         const int64_t own = first * shape.positions() + node.leaf * count;
-                        kernel.deal_leaf(node.radix, count, alpha.data() + own, beta.data() + own, server_products.data() + products,
-                                         client_products.data() + products);
+                        kernel.deal_leaf(node.radix, count, alpha.data() + own, beta.data() + own,
+                                         server_products.data() + products, client_products.data() + products);
                         continue;
                     }
                     const uint64_t* gamma[4];

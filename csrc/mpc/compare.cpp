@@ -14,17 +14,19 @@ constexpr int64_t kTile = CircuitShape::tile_words;
 
 // What every party does with the opened bit: shares of b * operand, in place of delta.
 template <class T>
-void finish(Party<T>& party, int64_t n, const uint64_t* db, const std::vector<const T*>& dx, const SelectMaterial<T>& material,
-            const std::vector<const T*>& delta, const std::vector<T*>& out, T* indicator) {
+void finish(Party<T>& party, int64_t n, const uint64_t* db, const std::vector<const T*>& dx,
+            const SelectMaterial<T>& material, const std::vector<const T*>& delta, const std::vector<T*>& out,
+            T* indicator) {
     const RingKernels<T>& kernel = kernels().template ring<T>();
     parallel_for(n, 1 << 14, party.threads(), [&](int64_t begin, int64_t end) {
         begin = begin / 64 * 64;
         end = end == n ? n : end / 64 * 64;
         for (size_t o = 0; o < out.size(); ++o)
-            kernel.select(end - begin, party.server(), db + begin / 64, dx[o] + begin, delta[o] + begin, material.beta.data() + begin,
-                          material.operands[o].beta_delta.data() + begin, out[o] + begin);
+            kernel.select(end - begin, party.server(), db + begin / 64, dx[o] + begin, delta[o] + begin,
+                          material.beta.data() + begin, material.operands[o].beta_delta.data() + begin, out[o] + begin);
         if (indicator != nullptr)
-            kernel.bit_to_ring(end - begin, party.server(), db + begin / 64, material.beta.data() + begin, indicator + begin);
+            kernel.bit_to_ring(end - begin, party.server(), db + begin / 64, material.beta.data() + begin,
+                               indicator + begin);
     });
 }
 
@@ -36,7 +38,10 @@ struct Masked {
     int bytes;
 
     Masked(std::span<const T> x, const Buffer<T>& delta, int width)
-        : value(delta.size()), sent(delta.size() * packed_bytes(width)), received(sent.size()), bytes(static_cast<int>(packed_bytes(width))) {
+        : value(delta.size()),
+          sent(delta.size() * packed_bytes(width)),
+          received(sent.size()),
+          bytes(static_cast<int>(packed_bytes(width))) {
         for (int64_t i = 0; i < value.size(); ++i) value[i] = x[static_cast<size_t>(i)] + delta[i];
         crypto::pack(value.data(), value.size(), bytes, sent.data());
     }
@@ -48,37 +53,46 @@ struct Masked {
 };
 
 template <class T>
-void check_operands(const Request& request, std::span<const T> y, const std::vector<std::span<const T>>& operands, size_t outputs,
-                    const T* indicator) {
-    check(static_cast<int64_t>(y.size()) == request.n, "the comparison was planned for ", request.n, " elements, got ", y.size());
+void check_operands(const Request& request, std::span<const T> y, const std::vector<std::span<const T>>& operands,
+                    size_t outputs, const T* indicator) {
+    check(static_cast<int64_t>(y.size()) == request.n, "the comparison was planned for ", request.n, " elements, got ",
+          y.size());
     check(operands.size() == request.operands.size() && outputs == operands.size(), "the comparison was planned for ",
           request.operands.size(), " operands, got ", operands.size());
     for (const auto& x : operands)
-        check(static_cast<int64_t>(x.size()) == request.n, "an operand has ", x.size(), " elements, expected ", request.n);
+        check(static_cast<int64_t>(x.size()) == request.n, "an operand has ", x.size(), " elements, expected ",
+              request.n);
     check(indicator == nullptr || request.indicator_bits > 0, "the comparison was planned without its indicator");
 }
 
 // The bit-sliced evaluation of one level for all tiles; out is laid out tile after tile, plane after plane.
 template <class T>
-void evaluate_level(Party<T>& party, const CircuitShape& shape, int level, int64_t words, const std::vector<Buffer<uint64_t>>& a_b,
-                    const std::vector<Buffer<uint64_t>>& opened, const Material<T>& material, Buffer<uint64_t>& out) {
+void evaluate_level(Party<T>& party, const CircuitShape& shape, int level, int64_t words,
+                    const std::vector<Buffer<uint64_t>>& a_b, const std::vector<Buffer<uint64_t>>& opened,
+                    const Material<T>& material, Buffer<uint64_t>& out) {
     const Kernels& kernel = kernels();
     parallel_for((words + kTile - 1) / kTile, 4, party.threads(), [&](int64_t begin, int64_t end) {
         for (int64_t tile = begin; tile < end; ++tile) {
             const int64_t first = tile * kTile, count = std::min(kTile, words - first);
-            const auto mask = [&](const Wire& w) { return material.masks.data() + first * shape.mask_planes() + w.mask * count; };
-            const auto value = [&](const Wire& w) {
-                return opened[static_cast<size_t>(w.level)].data() + first * shape.opened_planes(w.level) + w.plane * count;
+            const auto mask = [&](const Wire& w) {
+                return material.masks.data() + first * shape.mask_planes() + w.mask * count;
             };
-            const auto target = [&](const Wire& w) { return out.data() + first * shape.opened_planes(level) + w.plane * count; };
+            const auto value = [&](const Wire& w) {
+                return opened[static_cast<size_t>(w.level)].data() + first * shape.opened_planes(w.level) +
+                       w.plane * count;
+            };
+            const auto target = [&](const Wire& w) {
+                return out.data() + first * shape.opened_planes(level) + w.plane * count;
+            };
             for (const Node& node : shape.nodes(level)) {
                 const NodeOutput output{mask(node.out_g), target(node.out_g), node.with_p ? mask(node.out_p) : nullptr,
                                         node.with_p ? target(node.out_p) : nullptr};
-                const uint64_t* products = material.products.data() + first * shape.product_planes() + node.products * count;
+                const uint64_t* products =
+                    material.products.data() + first * shape.product_planes() + node.products * count;
                 if (level == 0) {
                     const int64_t at = first * shape.positions() + node.leaf * count;
-                    kernel.leaf(node.radix, count, party.server(), a_b[0].data() + at, a_b[1].data() + at, material.bits.data() + at,
-                                products, output);
+                    kernel.leaf(node.radix, count, party.server(), a_b[0].data() + at, a_b[1].data() + at,
+                                material.bits.data() + at, products, output);
                     continue;
                 }
                 const uint64_t *g[4], *p[4], *g_mask[4], *p_mask[4];
@@ -114,19 +128,21 @@ Task compare_circuit(Party<T>& party, int64_t index, std::span<const T> y, std::
     parallel_for((words + kTile - 1) / kTile, 4, party.threads(), [&](int64_t begin, int64_t end) {
         for (int64_t tile = begin; tile < end; ++tile) {
             const int64_t first = tile * kTile, count = std::min(kTile, words - first);
-            crypto::to_planes(y.data() + first * 64, std::min(count * 64, n - first * 64), 0, positions, own.data() + first * positions,
-                              count);
+            crypto::to_planes(y.data() + first * 64, std::min(count * 64, n - first * 64), 0, positions,
+                              own.data() + first * positions, count);
         }
     });
     xor_into(own, material.bits);
     std::vector<Masked<T>> masked;
     masked.reserve(operands.size());
-    for (size_t o = 0; o < operands.size(); ++o) masked.emplace_back(operands[o], material.select.operands[o].delta, request.operands[o]);
+    for (size_t o = 0; o < operands.size(); ++o)
+        masked.emplace_back(operands[o], material.select.operands[o].delta, request.operands[o]);
     Buffer<uint64_t> peer(own.size());
     {
         Hop hop;
         hop.send(own.data(), own.size()).receive(peer.data(), peer.size());
-        for (Masked<T>& x : masked) hop.send(x.sent.data(), x.sent.size()).receive(x.received.data(), x.received.size());
+        for (Masked<T>& x : masked)
+            hop.send(x.sent.data(), x.sent.size()).receive(x.received.data(), x.received.size());
         co_await hop;
     }
     for (Masked<T>& x : masked) x.open();
@@ -161,8 +177,8 @@ Task compare_circuit(Party<T>& party, int64_t index, std::span<const T> y, std::
 }
 
 template <class T>
-Task compare_dcf(Party<T>& party, int64_t index, std::span<const T> y, std::vector<std::span<const T>> operands, std::vector<T*> out,
-                 T* indicator) {
+Task compare_dcf(Party<T>& party, int64_t index, std::span<const T> y, std::vector<std::span<const T>> operands,
+                 std::vector<T*> out, T* indicator) {
     const Request request = party.request(index, Kind::dcf);
     check_operands(request, y, operands, out.size(), indicator);
     Material<T> material = party.take(index, Kind::dcf);
@@ -179,7 +195,8 @@ Task compare_dcf(Party<T>& party, int64_t index, std::span<const T> y, std::vect
     {
         Hop hop;
         hop.send(z.sent.data(), z.sent.size()).receive(z.received.data(), z.received.size());
-        for (Masked<T>& x : masked) hop.send(x.sent.data(), x.sent.size()).receive(x.received.data(), x.received.size());
+        for (Masked<T>& x : masked)
+            hop.send(x.sent.data(), x.sent.size()).receive(x.received.data(), x.received.size());
         co_await hop;
     }
     z.open();
@@ -191,7 +208,8 @@ Task compare_dcf(Party<T>& party, int64_t index, std::span<const T> y, std::vect
         const uint64_t low = (uint64_t{1} << (k - 1)) - 1;
         Buffer<uint64_t> point(n);
         for (int64_t i = 0; i < n; ++i) point[i] = z.value[i] & low;
-        crypto::dcf_evaluate(party.server() ? 0 : 1, k - 1, point.span(), material.roots, material.keys, share.span(), party.threads());
+        crypto::dcf_evaluate(party.server() ? 0 : 1, k - 1, point.span(), material.roots, material.keys, share.span(),
+                             party.threads());
         Buffer<uint64_t> sign(words);
         crypto::to_planes(z.value.data(), n, k - 1, 1, sign.data(), words);
         for (int64_t w = 0; w < words; ++w)
@@ -214,7 +232,8 @@ Task compare_dcf(Party<T>& party, int64_t index, std::span<const T> y, std::vect
 template <class T>
 Task compare_select(Party<T>& party, int64_t request, std::span<const T> y, std::vector<std::span<const T>> operands,
                     std::vector<T*> out, T* indicator) {
-    if (party.kind(request) == Kind::dcf) return compare_dcf(party, request, y, std::move(operands), std::move(out), indicator);
+    if (party.kind(request) == Kind::dcf)
+        return compare_dcf(party, request, y, std::move(operands), std::move(out), indicator);
     return compare_circuit(party, request, y, std::move(operands), std::move(out), indicator);
 }
 
@@ -236,10 +255,10 @@ Task hardtanh(Party<T>& party, int64_t request, std::span<const T> y, T low, T h
     for (int64_t i = 0; i < n; ++i) out[i] = clipped[i] - clipped[n + i] + (party.server() ? low : T{});
 }
 
-template Task compare_select(Party<uint32_t>&, int64_t, std::span<const uint32_t>, std::vector<std::span<const uint32_t>>,
-                             std::vector<uint32_t*>, uint32_t*);
-template Task compare_select(Party<uint64_t>&, int64_t, std::span<const uint64_t>, std::vector<std::span<const uint64_t>>,
-                             std::vector<uint64_t*>, uint64_t*);
+template Task compare_select(Party<uint32_t>&, int64_t, std::span<const uint32_t>,
+                             std::vector<std::span<const uint32_t>>, std::vector<uint32_t*>, uint32_t*);
+template Task compare_select(Party<uint64_t>&, int64_t, std::span<const uint64_t>,
+                             std::vector<std::span<const uint64_t>>, std::vector<uint64_t*>, uint64_t*);
 template Task relu(Party<uint32_t>&, int64_t, std::span<const uint32_t>, uint32_t*);
 template Task relu(Party<uint64_t>&, int64_t, std::span<const uint64_t>, uint64_t*);
 template Task hardtanh(Party<uint32_t>&, int64_t, std::span<const uint32_t>, uint32_t, uint32_t, uint32_t*);

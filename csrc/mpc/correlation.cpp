@@ -10,15 +10,18 @@
 namespace moiety::mpc {
 namespace {
 
-constexpr const char* kNames[] = {"mask", "mask_concat", "mask_add", "mask_view", "linear", "bit_product", "cross", "circuit", "dcf"};
+constexpr const char* kNames[] = {"mask",        "mask_concat", "mask_add", "mask_view", "linear",
+                                  "bit_product", "cross",       "circuit",  "dcf"};
 
 }  // namespace
 
 Kind kind_from_name(const std::string& name) {
     for (int i = 0; i < 9; ++i)
         if (name == kNames[i]) return static_cast<Kind>(i);
-    throw Error("expected a kind of correlation (mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, dcf), got " +
-                name);
+    throw Error(
+        "expected a kind of correlation (mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, "
+        "dcf), got " +
+        name);
 }
 std::string kind_name(Kind kind) { return kNames[static_cast<int>(kind)]; }
 
@@ -40,7 +43,8 @@ void Request::validate(int ring_bits) const {
             [[fallthrough]];
         case Kind::mask_add: check(!masks.empty(), name, " needs source masks"); break;
         case Kind::mask_view: {
-            check(masks.size() == 1 && view.shape.size() == view.strides.size() && view.shape.size() <= 8 && view.offset >= 0,
+            check(masks.size() == 1 && view.shape.size() == view.strides.size() && view.shape.size() <= 8 &&
+                      view.offset >= 0,
                   name, " needs one source and as many strides as axes (at most 8)");
             int64_t size = 1;
             for (int64_t extent : view.shape) {
@@ -65,11 +69,13 @@ void Request::validate(int ring_bits) const {
         case Kind::circuit:
         case Kind::dcf:
             check(bits >= 2 && bits <= ring_bits, name, " compares 2 to ", ring_bits, " bits, got ", bits);
-            check(beta_bits() >= 1 && beta_bits() <= ring_bits, name, " multiplies 1 to ", ring_bits, " bits, got ", beta_bits());
-            check(!self_operand || (!operands.empty() && operands[0] == bits), name, " of itself needs a first operand of ", bits,
-                  " bits");
+            check(beta_bits() >= 1 && beta_bits() <= ring_bits, name, " multiplies 1 to ", ring_bits, " bits, got ",
+                  beta_bits());
+            check(!self_operand || (!operands.empty() && operands[0] == bits), name,
+                  " of itself needs a first operand of ", bits, " bits");
             for (int width : operands)
-                check(width >= 1 && width <= ring_bits, name, " takes operands of 1 to ", ring_bits, " bits, got ", width);
+                check(width >= 1 && width <= ring_bits, name, " takes operands of 1 to ", ring_bits, " bits, got ",
+                      width);
             check(indicator_bits >= 0, name, " takes an indicator of 0 to ", ring_bits, " bits, got ", indicator_bits);
             check(operands.size() <= 64, name, " takes at most 64 operands, got ", operands.size());
             break;
@@ -156,7 +162,8 @@ Buffer<T> combine_masks(const Request& request, const std::vector<const Buffer<T
     Buffer<T> out(request.n);
     if (request.kind == Kind::mask_add) {
         for (size_t s = 0; s < sources.size(); ++s) {
-            check(sources[s]->size() == request.n, "mask_add of ", request.n, " elements got a source of ", sources[s]->size());
+            check(sources[s]->size() == request.n, "mask_add of ", request.n, " elements got a source of ",
+                  sources[s]->size());
             for (int64_t i = 0; i < request.n; ++i) out[i] = (s == 0 ? T{} : out[i]) + (*sources[s])[i];
         }
         return out;
@@ -178,7 +185,8 @@ struct Reader {
     std::span<const uint8_t> bytes;
     size_t at = 0;
     const uint8_t* take(int64_t count) {
-        check(at + static_cast<size_t>(count) <= bytes.size(), "correlation material ends after ", bytes.size(), " bytes, expected more");
+        check(at + static_cast<size_t>(count) <= bytes.size(), "correlation material ends after ", bytes.size(),
+              " bytes, expected more");
         const uint8_t* p = bytes.data() + at;
         at += static_cast<size_t>(count);
         return p;
@@ -194,13 +202,15 @@ Buffer<T> unpacked(Reader& reader, int64_t n, int bits) {
 }
 
 template <class T>
-void expand_select(const Request& request, int64_t index, bool server, const crypto::Block& seed, Reader& reader, Material<T>& m) {
+void expand_select(const Request& request, int64_t index, bool server, const crypto::Block& seed, Reader& reader,
+                   Material<T>& m) {
     const int64_t n = request.n;
     m.select.beta = server ? draw<T>(seed, index, kBeta, n) : unpacked<T>(reader, n, request.beta_bits());
     for (size_t o = 0; o < request.operands.size(); ++o) {
         typename SelectMaterial<T>::Operand operand;
         const int component = kOperands + 2 * static_cast<int>(o);
-        if (!(o == 0 && request.self_operand && request.kind == Kind::dcf)) operand.delta = draw<T>(seed, index, component, n);
+        if (!(o == 0 && request.self_operand && request.kind == Kind::dcf))
+            operand.delta = draw<T>(seed, index, component, n);
         operand.beta_delta =
             server ? draw<T>(seed, index, component + 1, n) : unpacked<T>(reader, n, request.operands[o]);
         m.select.operands.push_back(std::move(operand));
@@ -210,12 +220,12 @@ void expand_select(const Request& request, int64_t index, bool server, const cry
 }  // namespace
 
 template <class T>
-Material<T> expand(const Request& request, int64_t index, bool server, const crypto::Block& seed, std::span<const uint8_t> streamed,
-                   const std::vector<Material<T>>& earlier) {
+Material<T> expand(const Request& request, int64_t index, bool server, const crypto::Block& seed,
+                   std::span<const uint8_t> streamed, const std::vector<Material<T>>& earlier) {
     constexpr int ring_bits = 8 * sizeof(T);
     const int64_t expected = server ? server_bytes(request, ring_bits) : client_bytes(request, ring_bits);
-    check(static_cast<int64_t>(streamed.size()) == expected, "correlation material of request ", index, " (", kind_name(request.kind),
-          "): expected ", expected, " bytes, got ", streamed.size());
+    check(static_cast<int64_t>(streamed.size()) == expected, "correlation material of request ", index, " (",
+          kind_name(request.kind), "): expected ", expected, " bytes, got ", streamed.size());
     const int64_t n = request.n, words = plane_words(n);
     Material<T> m;
     Reader reader{streamed};
@@ -280,12 +290,16 @@ Material<T> expand(const Request& request, int64_t index, bool server, const cry
 template <class T>
 Dealer<T>::Dealer(std::vector<Request> requests, const crypto::Block& server_seed, const crypto::Block& client_seed,
                   const crypto::Block& weight_seed, int threads)
-    : requests_(std::move(requests)), server_seed_(server_seed), client_seed_(client_seed), weight_seed_(weight_seed),
+    : requests_(std::move(requests)),
+      server_seed_(server_seed),
+      client_seed_(client_seed),
+      weight_seed_(weight_seed),
       threads_(threads) {
     for (size_t i = 0; i < requests_.size(); ++i) {
         requests_[i].validate(8 * sizeof(T));
         for (int source : requests_[i].masks)
-            check(source >= 0 && source < static_cast<int>(i), "request ", i, " refers to mask ", source, ", which is not earlier");
+            check(source >= 0 && source < static_cast<int>(i), "request ", i, " refers to mask ", source,
+                  ", which is not earlier");
     }
 }
 
@@ -334,7 +348,8 @@ template <class T>
 void Dealer<T>::deal_linear(int64_t index, std::vector<uint8_t>& client) const {
     const Request& request = requests_[static_cast<size_t>(index)];
     const Buffer<T> b = mask(request.masks[0]);
-    check(b.size() == request.conv.in_size(), "linear reads ", request.conv.in_size(), " elements, its mask has ", b.size());
+    check(b.size() == request.conv.in_size(), "linear reads ", request.conv.in_size(), " elements, its mask has ",
+          b.size());
     const Buffer<T> a = weight_mask<T>(weight_seed_, request.layer, request.conv.weight_size());
     Buffer<T> c(request.n);
     ring::conv(b.data(), a.data(), c.data(), request.conv, false, threads_);
@@ -365,7 +380,8 @@ void Dealer<T>::deal_cross(int64_t index, std::vector<uint8_t>& client) const {
 }
 
 template <class T>
-void Dealer<T>::deal_select(int64_t index, const std::vector<uint64_t>& beta, const Buffer<T>* self_delta, uint8_t* client) const {
+void Dealer<T>::deal_select(int64_t index, const std::vector<uint64_t>& beta, const Buffer<T>* self_delta,
+                            uint8_t* client) const {
     const Request& request = requests_[static_cast<size_t>(index)];
     const int64_t n = request.n;
     const auto bit = [&](int64_t i) { return static_cast<T>((beta[static_cast<size_t>(i / 64)] >> (i % 64)) & 1); };
@@ -394,7 +410,8 @@ void Dealer<T>::deal_dcf(int64_t index, Dealt& dealt) const {
     const int64_t n = request.n, words = plane_words(n);
     const int domain = request.bits - 1;
     const Buffer<T> r = sum(index, kOwn, n);
-    std::vector<uint64_t> alpha(static_cast<size_t>(n)), msb(static_cast<size_t>(words)), lambda(static_cast<size_t>(words));
+    std::vector<uint64_t> alpha(static_cast<size_t>(n)), msb(static_cast<size_t>(words)),
+        lambda(static_cast<size_t>(words));
     for (int64_t i = 0; i < n; ++i) {
         const uint64_t value = r[i];
         alpha[static_cast<size_t>(i)] = value & ((uint64_t{1} << domain) - 1);

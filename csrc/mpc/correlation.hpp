@@ -1,24 +1,25 @@
 // Correlated randomness: what the dealer makes, what each party is sent and what it expands from its own seed.
 //
-// Every request of a plan is dealt from two seeds, one a party, and (for linear layers) the seed of the weight mask A that the server
-// keeps for one weight epoch. Whatever a party can draw from its seed costs no byte; the corrections that make the two halves fit go
-// to the client, and the correction words of comparison keys to both. Stream `component` of request i is AES-CTR under the party's
-// seed with nonce 256 i + component. The dealer sees shapes only: neither data nor weights, nor anything that depends on them.
+// Every request of a plan is dealt from two seeds, one a party, and (for linear layers) the seed of the weight mask A
+// that the server keeps for one weight epoch. Whatever a party can draw from its seed costs no byte; the corrections
+// that make the two halves fit go to the client, and the correction words of comparison keys to both. Stream
+// `component` of request i is AES-CTR under the party's seed with nonce 256 i + component. The dealer sees shapes only:
+// neither data nor weights, nor anything that depends on them.
 //
 //   kind         server                        client                 relation
 //   mask         -                             B uniform              (n ring elements)
-//   mask_concat  -                             B' = [B_1, B_2, ..] for each of `batch` leading entries; derived from earlier masks, as
-//   mask_add                                   B' = B_1 + B_2 + .., and
-//   mask_view                                  B'[i] = B[offset + sum i_j strides_j] over `shape` (slices and permutations)
-//   linear       A (layer), C_S                C_C                    C_S + C_C = conv(B, A)
-//   bit_product  bit u, share                  bit v, share           shares of u*v mod 2^bits
-//   cross        a, share                      b, share               shares of a*b mod 2^ring
-//   circuit      masks, products (circuit.hpp) likewise               and shares for selection, below
-//   dcf          r_S, key 0, bits              r_C, key 1, bits       keys for [x < low_(k-1)(r)], XOR shares of msb(r) and lambda
+//   mask_concat  -                             B' = [B_1, B_2, ..] for each of `batch` leading entries; derived from
+//   earlier masks, as mask_add                                   B' = B_1 + B_2 + .., and mask_view B'[i] = B[offset +
+//   sum i_j strides_j] over `shape` (slices and permutations) linear       A (layer), C_S                C_C C_S + C_C
+//   = conv(B, A) bit_product  bit u, share                  bit v, share           shares of u*v mod 2^bits cross a,
+//   share                      b, share               shares of a*b mod 2^ring circuit      masks, products
+//   (circuit.hpp) likewise               and shares for selection, below dcf          r_S, key 0, bits r_C, key 1, bits
+//   keys for [x < low_(k-1)(r)], XOR shares of msb(r) and lambda
 //
-// Selection material of circuit and dcf, for beta = the mask of the compared bit (the last circuit wire, or lambda): shares of
-// beta in the ring of the widest operand, and for every operand of w bits shares of delta and beta*delta mod 2^w. With
-// `self_operand` the first operand is the compared value itself; a dcf then reuses r as its delta and z as its masked value.
+// Selection material of circuit and dcf, for beta = the mask of the compared bit (the last circuit wire, or lambda):
+// shares of beta in the ring of the widest operand, and for every operand of w bits shares of delta and beta*delta mod
+// 2^w. With `self_operand` the first operand is the compared value itself; a dcf then reuses r as its delta and z as
+// its masked value.
 #pragma once
 
 #include <cstdint>
@@ -43,16 +44,16 @@ struct View {
 
 struct Request {
     Kind kind = Kind::mask;
-    int64_t n = 0;                // elements, batch included (linear: elements of the output)
-    int bits = 0;                 // compared bits k, or t of bit_product
-    std::vector<int> operands;    // widths of what is multiplied with the bit (circuit, dcf)
+    int64_t n = 0;              // elements, batch included (linear: elements of the output)
+    int bits = 0;               // compared bits k, or t of bit_product
+    std::vector<int> operands;  // widths of what is multiplied with the bit (circuit, dcf)
     bool self_operand = false;
-    int indicator_bits = 0;       // > 0: the bit itself is wanted as a share mod 2^indicator_bits
-    ring::ConvShape conv;         // linear
-    int layer = -1;               // linear: index of the weight
-    std::vector<int> masks;       // linear: the opened mask; mask_*: the sources
-    int64_t batch = 1;            // mask_concat: leading entries
-    View view;                    // mask_view
+    int indicator_bits = 0;  // > 0: the bit itself is wanted as a share mod 2^indicator_bits
+    ring::ConvShape conv;    // linear
+    int layer = -1;          // linear: index of the weight
+    std::vector<int> masks;  // linear: the opened mask; mask_*: the sources
+    int64_t batch = 1;       // mask_concat: leading entries
+    View view;               // mask_view
 
     int beta_bits() const;
     // Throws Error unless the request is complete and in range for a ring of `ring_bits`.
@@ -94,23 +95,23 @@ struct SelectMaterial {
 // One party's half of one request; only the members of its kind are filled.
 template <class T>
 struct Material {
-    Buffer<T> ring;              // mask: B; linear: C; cross: a or b; dcf: r
-    Buffer<T> share;             // bit_product: share of uv; cross: share of ab
-    Buffer<uint64_t> bits;       // bit_product: u or v; circuit: own input masks; dcf: lambda
-    Buffer<uint64_t> products;   // circuit
-    Buffer<uint64_t> masks;      // circuit
-    Buffer<uint64_t> msb;        // dcf
+    Buffer<T> ring;             // mask: B; linear: C; cross: a or b; dcf: r
+    Buffer<T> share;            // bit_product: share of uv; cross: share of ab
+    Buffer<uint64_t> bits;      // bit_product: u or v; circuit: own input masks; dcf: lambda
+    Buffer<uint64_t> products;  // circuit
+    Buffer<uint64_t> masks;     // circuit
+    Buffer<uint64_t> msb;       // dcf
     std::vector<crypto::Block> roots;
     std::vector<uint8_t> keys;
     SelectMaterial<T> select;
     bool ready = false;
 };
 
-// Expands one party's half from its seed and the streamed bytes (which must have exactly the planned length). For a linear request
-// of the client, `share` of the output is not complete until E*B is added by the caller.
+// Expands one party's half from its seed and the streamed bytes (which must have exactly the planned length). For a
+// linear request of the client, `share` of the output is not complete until E*B is added by the caller.
 template <class T>
-Material<T> expand(const Request& request, int64_t index, bool server, const crypto::Block& seed, std::span<const uint8_t> streamed,
-                   const std::vector<Material<T>>& earlier);
+Material<T> expand(const Request& request, int64_t index, bool server, const crypto::Block& seed,
+                   std::span<const uint8_t> streamed, const std::vector<Material<T>>& earlier);
 
 // The dealer for one plan. deal(i) may be called in any order; equal seeds give equal bytes.
 template <class T>
@@ -132,7 +133,8 @@ class Dealer {
     void deal_cross(int64_t index, std::vector<uint8_t>& client) const;
     void deal_circuit(int64_t index, std::vector<uint8_t>& client) const;
     void deal_dcf(int64_t index, Dealt& dealt) const;
-    void deal_select(int64_t index, const std::vector<uint64_t>& beta, const Buffer<T>* self_delta, uint8_t* client) const;
+    void deal_select(int64_t index, const std::vector<uint64_t>& beta, const Buffer<T>* self_delta,
+                     uint8_t* client) const;
     // Both parties' draws of one component, added or XORed.
     Buffer<T> sum(int64_t index, int component, int64_t n) const;
 

@@ -1,7 +1,7 @@
 // The loops of the protocols that are worth wide registers, behind one table chosen at run time.
 //
-// Bit kernels work on planes of `words` 64-bit words, `words` apart from the next plane. `server` says whose share is computed:
-// public terms are added by S alone. All are branch-free in the data.
+// Bit kernels work on planes of `words` 64-bit words, `words` apart from the next plane. `server` says whose share is
+// computed: public terms are added by S alone. All are branch-free in the data.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,19 @@ struct NodeOutput {
     uint64_t* p;
 };
 
-
 template <class T>
 struct RingKernels {
-    // First half of a truncation or extension (linear.hpp): v = (y + offset) & mask; bit i of `top` = NOT bit `position` of v (zero past
-    // n); out = (v >> shift) + back.
+    // First half of a truncation or extension (linear.hpp): v = (y + offset) & mask; bit i of `top` = NOT bit
+    // `position` of v (zero past n); out = (v >> shift) + back.
     void (*split)(int64_t n, const T* y, T offset, T mask, int position, int shift, T back, uint64_t* top, T* out);
-    // Second half: out += (share of p*q - one) << modulus, for bits p (S) and q (C), from d = p ^ u and e = q ^ v opened, own = u at S
-    // or v at C and a share of u*v: p q = A B uv + A e u + B d v + d e with A = 1-2d, B = 1-2e.
-    void (*add_product)(int64_t n, bool server, const uint64_t* d, const uint64_t* e, const uint64_t* own, const T* uv, int modulus,
-                        T one, T* out);
-    // out = share of b*x from the opened bit db = b ^ beta and dx = x + delta, and shares of beta, delta and beta*delta:
-    // b x = db (dx - delta) + (1-2db) (beta dx - beta delta).
-    void (*select)(int64_t n, bool server, const uint64_t* db, const T* dx, const T* delta, const T* beta, const T* beta_delta,
-                   T* out);
+    // Second half: out += (share of p*q - one) << modulus, for bits p (S) and q (C), from d = p ^ u and e = q ^ v
+    // opened, own = u at S or v at C and a share of u*v: p q = A B uv + A e u + B d v + d e with A = 1-2d, B = 1-2e.
+    void (*add_product)(int64_t n, bool server, const uint64_t* d, const uint64_t* e, const uint64_t* own, const T* uv,
+                        int modulus, T one, T* out);
+    // out = share of b*x from the opened bit db = b ^ beta and dx = x + delta, and shares of beta, delta and
+    // beta*delta: b x = db (dx - delta) + (1-2db) (beta dx - beta delta).
+    void (*select)(int64_t n, bool server, const uint64_t* db, const T* dx, const T* delta, const T* beta,
+                   const T* beta_delta, T* out);
     // out = share of the bit b itself: db + (1-2db) beta.
     void (*bit_to_ring)(int64_t n, bool server, const uint64_t* db, const T* beta, T* out);
 };
@@ -43,8 +42,8 @@ struct Kernels {
                   const uint64_t* const* g_mask, const uint64_t* const* p_mask, const uint64_t* products,
                   const NodeOutput& out);
     // The dealer's side: the client's shares of the products, from all masks in clear and the server's shares.
-    void (*deal_leaf)(int radix, int64_t words, const uint64_t* alpha, const uint64_t* beta, const uint64_t* server_products,
-                      uint64_t* client_products);
+    void (*deal_leaf)(int radix, int64_t words, const uint64_t* alpha, const uint64_t* beta,
+                      const uint64_t* server_products, uint64_t* client_products);
     void (*deal_inner)(int radix, bool with_p, int64_t words, const uint64_t* const* gamma, const uint64_t* const* pi,
                        const uint64_t* server_products, uint64_t* client_products);
     RingKernels<uint32_t> ring32;

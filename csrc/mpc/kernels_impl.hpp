@@ -1,5 +1,5 @@
-// The kernels of kernels.hpp over a vector width, for inclusion by one file an instruction set. Everything is in an anonymous
-// namespace, so each file keeps its own copies compiled with its own flags.
+// The kernels of kernels.hpp over a vector width, for inclusion by one file an instruction set. Everything is in an
+// anonymous namespace, so each file keeps its own copies compiled with its own flags.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +32,11 @@ struct Planes {
     }
 };
 
-// `coef[S]` is the product of the masked P over the higher positions outside S, `pi[S]` the party's share of the product of their
-// masks over S; bit t of S stands for the t-th highest position.
+// `coef[S]` is the product of the masked P over the higher positions outside S, `pi[S]` the party's share of the
+// product of their masks over S; bit t of S stands for the t-th highest position.
 template <class V, int R, bool WithP>
-inline void leaf_at(int64_t w, int64_t words, V pub, const uint64_t* a_planes, const uint64_t* b_planes, const uint64_t* own_planes,
-                    const uint64_t* products, const NodeOutput& out) {
+inline void leaf_at(int64_t w, int64_t words, V pub, const uint64_t* a_planes, const uint64_t* b_planes,
+                    const uint64_t* own_planes, const uint64_t* products, const NodeOutput& out) {
     V coef[1 << R], pi[1 << R];
     coef[0] = ~V{};
     V g = V{};
@@ -72,7 +72,8 @@ inline void leaf_at(int64_t w, int64_t words, V pub, const uint64_t* a_planes, c
 
 template <class V, int R, bool WithP>
 inline void inner_at(int64_t w, int64_t words, V pub, const uint64_t* const* g_in, const uint64_t* const* p_in,
-                     const uint64_t* const* g_mask, const uint64_t* const* p_mask, const uint64_t* products, const NodeOutput& out) {
+                     const uint64_t* const* g_mask, const uint64_t* const* p_mask, const uint64_t* products,
+                     const NodeOutput& out) {
     V coef[1 << R], pi[1 << R];
     coef[0] = ~V{};
     V result = V{};
@@ -121,8 +122,8 @@ inline V broadcast(bool on) {
 }
 
 template <class V, int R>
-void leaf_radix(int64_t words, bool server, const uint64_t* a, const uint64_t* b, const uint64_t* own, const uint64_t* products,
-                const NodeOutput& out) {
+void leaf_radix(int64_t words, bool server, const uint64_t* a, const uint64_t* b, const uint64_t* own,
+                const uint64_t* products, const NodeOutput& out) {
     const V pub = broadcast<V>(server);
     const uint64_t pub1 = broadcast<uint64_t>(server);
     if (out.p != nullptr)
@@ -136,8 +137,8 @@ void leaf_radix(int64_t words, bool server, const uint64_t* a, const uint64_t* b
 }
 
 template <class V>
-void leaf(int radix, int64_t words, bool server, const uint64_t* a, const uint64_t* b, const uint64_t* own, const uint64_t* products,
-          const NodeOutput& out) {
+void leaf(int radix, int64_t words, bool server, const uint64_t* a, const uint64_t* b, const uint64_t* own,
+          const uint64_t* products, const NodeOutput& out) {
     switch (radix) {
         case 1: return leaf_radix<V, 1>(words, server, a, b, own, products, out);
         case 2: return leaf_radix<V, 2>(words, server, a, b, own, products, out);
@@ -147,8 +148,9 @@ void leaf(int radix, int64_t words, bool server, const uint64_t* a, const uint64
 }
 
 template <class V, int R>
-void inner_radix(int64_t words, bool server, const uint64_t* const* g, const uint64_t* const* p, const uint64_t* const* g_mask,
-                 const uint64_t* const* p_mask, const uint64_t* products, const NodeOutput& out) {
+void inner_radix(int64_t words, bool server, const uint64_t* const* g, const uint64_t* const* p,
+                 const uint64_t* const* g_mask, const uint64_t* const* p_mask, const uint64_t* products,
+                 const NodeOutput& out) {
     const V pub = broadcast<V>(server);
     const uint64_t pub1 = broadcast<uint64_t>(server);
     if (out.p != nullptr)
@@ -162,8 +164,9 @@ void inner_radix(int64_t words, bool server, const uint64_t* const* g, const uin
 }
 
 template <class V>
-void inner(int radix, int64_t words, bool server, const uint64_t* const* g, const uint64_t* const* p, const uint64_t* const* g_mask,
-           const uint64_t* const* p_mask, const uint64_t* products, const NodeOutput& out) {
+void inner(int radix, int64_t words, bool server, const uint64_t* const* g, const uint64_t* const* p,
+           const uint64_t* const* g_mask, const uint64_t* const* p_mask, const uint64_t* products,
+           const NodeOutput& out) {
     switch (radix) {
         case 2: return inner_radix<V, 2>(words, server, g, p, g_mask, p_mask, products, out);
         case 3: return inner_radix<V, 3>(words, server, g, p, g_mask, p_mask, products, out);
@@ -205,8 +208,8 @@ inline void deal_leaf_at(int radix, int64_t w, int64_t words, const uint64_t* al
 }
 
 template <class V>
-inline void deal_inner_at(int radix, bool with_p, int64_t w, int64_t words, const uint64_t* const* gamma, const uint64_t* const* pi_in,
-                          const uint64_t* server, uint64_t* client) {
+inline void deal_inner_at(int radix, bool with_p, int64_t w, int64_t words, const uint64_t* const* gamma,
+                          const uint64_t* const* pi_in, const uint64_t* server, uint64_t* client) {
     V pi[16];
     Dealt<V> dealt{server + w, client + w, words};
     for (int t = 0; t < radix; ++t) {
@@ -226,7 +229,8 @@ inline void deal_inner_at(int radix, bool with_p, int64_t w, int64_t words, cons
 }
 
 template <class V>
-void deal_leaf(int radix, int64_t words, const uint64_t* alpha, const uint64_t* beta, const uint64_t* server, uint64_t* client) {
+void deal_leaf(int radix, int64_t words, const uint64_t* alpha, const uint64_t* beta, const uint64_t* server,
+               uint64_t* client) {
     over_words<V>(
         words, [&](int64_t w) { deal_leaf_at<V>(radix, w, words, alpha, beta, server, client); },
         [&](int64_t w) { deal_leaf_at<uint64_t>(radix, w, words, alpha, beta, server, client); });
@@ -255,8 +259,8 @@ void split(int64_t n, const T* y, T offset, T mask, int position, int shift, T b
 }
 
 template <class T>
-void add_product(int64_t n, bool server, const uint64_t* d_words, const uint64_t* e_words, const uint64_t* own_words, const T* uv,
-                 int modulus, T one, T* out) {
+void add_product(int64_t n, bool server, const uint64_t* d_words, const uint64_t* e_words, const uint64_t* own_words,
+                 const T* uv, int modulus, T one, T* out) {
     for (int64_t base = 0; base < n; base += 64) {
         const uint64_t d_word = d_words[base / 64], e_word = e_words[base / 64], own_word = own_words[base / 64];
         // S adds A e u + d e, C adds B d v.
@@ -277,7 +281,8 @@ void add_product(int64_t n, bool server, const uint64_t* d_words, const uint64_t
 }
 
 template <class T>
-void select(int64_t n, bool server, const uint64_t* db_words, const T* dx, const T* delta, const T* beta, const T* beta_delta, T* out) {
+void select(int64_t n, bool server, const uint64_t* db_words, const T* dx, const T* delta, const T* beta,
+            const T* beta_delta, T* out) {
     const T pub = server ? ~T{} : T{};
     for (int64_t base = 0; base < n; base += 64) {
         const uint64_t word = db_words[base / 64];

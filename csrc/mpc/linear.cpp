@@ -11,8 +11,8 @@ template <class T>
 Task correct_wrap(Party<T>& party, int64_t index, int64_t n, Buffer<uint64_t> own, int modulus, T* out) {
     const Request request = party.request(index, Kind::bit_product);
     constexpr int ring = Party<T>::ring_bits;
-    check(request.n == n && request.bits == ring - modulus, "the correlation was planned for ", request.n, " elements mod 2^", request.bits,
-          ", needed ", n, " mod 2^", ring - modulus);
+    check(request.n == n && request.bits == ring - modulus, "the correlation was planned for ", request.n,
+          " elements mod 2^", request.bits, ", needed ", n, " mod 2^", ring - modulus);
     const Material<T> material = party.take(index, Kind::bit_product);
     const int64_t words = plane_words(n);
     for (int64_t w = 0; w < words; ++w) own[w] ^= material.bits[w];
@@ -20,8 +20,8 @@ Task correct_wrap(Party<T>& party, int64_t index, int64_t n, Buffer<uint64_t> ow
     co_await Hop().send(own.data(), words).receive(peer.data(), words);
     const uint64_t* d = party.server() ? own.data() : peer.data();
     const uint64_t* e = party.server() ? peer.data() : own.data();
-    kernels().template ring<T>().add_product(n, party.server(), d, e, material.bits.data(), material.share.data(), modulus,
-                                             party.server() ? T{1} : T{}, out);
+    kernels().template ring<T>().add_product(n, party.server(), d, e, material.bits.data(), material.share.data(),
+                                             modulus, party.server() ? T{1} : T{}, out);
 }
 
 }  // namespace
@@ -84,10 +84,10 @@ Task reveal(Party<T>& party, std::span<const T> x, int bits, T* out) {
     }
 }
 
-#define MOIETY_INSTANTIATE(T)                                                      \
-    template Task open(Party<T>&, int64_t, std::span<const T>, T*);                \
-    template Task truncate(Party<T>&, int64_t, std::span<const T>, int, T*);       \
-    template Task extend(Party<T>&, int64_t, std::span<const T>, int, bool, T*);   \
+#define MOIETY_INSTANTIATE(T)                                                    \
+    template Task open(Party<T>&, int64_t, std::span<const T>, T*);              \
+    template Task truncate(Party<T>&, int64_t, std::span<const T>, int, T*);     \
+    template Task extend(Party<T>&, int64_t, std::span<const T>, int, bool, T*); \
     template Task reveal(Party<T>&, std::span<const T>, int, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)

@@ -9,14 +9,17 @@ void Party<T>::load(std::vector<Request> requests, const crypto::Block& seed, st
         const Request& request = requests[i];
         request.validate(ring_bits);
         for (int source : request.masks)
-            check(source >= 0 && source < static_cast<int>(i), "request ", i, " refers to mask ", source, ", which is not earlier");
+            check(source >= 0 && source < static_cast<int>(i), "request ", i, " refers to mask ", source,
+                  ", which is not earlier");
         if (request.kind != Kind::linear) continue;
-        check(request.layer < static_cast<int>(weights.size()), "request ", i, " needs the weight of layer ", request.layer, ", there are ",
-              weights.size());
+        check(request.layer < static_cast<int>(weights.size()), "request ", i, " needs the weight of layer ",
+              request.layer, ", there are ", weights.size());
         const int64_t size = static_cast<int64_t>(weights[static_cast<size_t>(request.layer)].size());
-        check(size == request.conv.weight_size(), "layer ", request.layer, " needs ", request.conv.weight_size(), " weights, got ", size);
-        check(requests[static_cast<size_t>(request.masks[0])].n == request.conv.in_size(), "layer ", request.layer, " reads ",
-              request.conv.in_size(), " elements, its mask has ", requests[static_cast<size_t>(request.masks[0])].n);
+        check(size == request.conv.weight_size(), "layer ", request.layer, " needs ", request.conv.weight_size(),
+              " weights, got ", size);
+        check(requests[static_cast<size_t>(request.masks[0])].n == request.conv.in_size(), "layer ", request.layer,
+              " reads ", request.conv.in_size(), " elements, its mask has ",
+              requests[static_cast<size_t>(request.masks[0])].n);
     }
     requests_ = std::move(requests);
     seed_ = seed;
@@ -28,14 +31,16 @@ void Party<T>::load(std::vector<Request> requests, const crypto::Block& seed, st
 
 template <class T>
 void Party<T>::feed(int64_t index, std::span<const uint8_t> streamed) {
-    check(index == fed_ && index < static_cast<int64_t>(requests_.size()), "expected material for request ", fed_, " of ", requests_.size(),
-          ", got ", index);
+    check(index == fed_ && index < static_cast<int64_t>(requests_.size()), "expected material for request ", fed_,
+          " of ", requests_.size(), ", got ", index);
     const Request& request = requests_[static_cast<size_t>(index)];
     Material<T> material = expand(request, index, server_, seed_, streamed, materials_);
     if (request.kind == Kind::linear && !server_) {
         const Buffer<T>& b = materials_[static_cast<size_t>(request.masks[0])].ring;
-        check(b.size() == request.conv.in_size(), "the mask of request ", index, " is gone: feed the whole plan before it is used");
-        ring::conv(b.data(), weights_[static_cast<size_t>(request.layer)].data(), material.ring.data(), request.conv, true, threads_);
+        check(b.size() == request.conv.in_size(), "the mask of request ", index,
+              " is gone: feed the whole plan before it is used");
+        ring::conv(b.data(), weights_[static_cast<size_t>(request.layer)].data(), material.ring.data(), request.conv,
+                   true, threads_);
     }
     materials_[static_cast<size_t>(index)] = std::move(material);
     ++fed_;
@@ -43,7 +48,8 @@ void Party<T>::feed(int64_t index, std::span<const uint8_t> streamed) {
 
 template <class T>
 void Party<T>::require_fed(int64_t index) const {
-    check(index >= 0 && index < static_cast<int64_t>(requests_.size()), "the plan has ", requests_.size(), " requests, got index ", index);
+    check(index >= 0 && index < static_cast<int64_t>(requests_.size()), "the plan has ", requests_.size(),
+          " requests, got index ", index);
     check(index < fed_, "correlation ", index, " has not arrived: the offline phase ended at ", fed_);
 }
 
@@ -57,7 +63,8 @@ template <class T>
 const Request& Party<T>::request(int64_t index, Kind kind) const {
     require_fed(index);
     const Request& request = requests_[static_cast<size_t>(index)];
-    check(request.kind == kind, "expected correlation ", index, " to be a ", kind_name(kind), ", it is a ", kind_name(request.kind));
+    check(request.kind == kind, "expected correlation ", index, " to be a ", kind_name(kind), ", it is a ",
+          kind_name(request.kind));
     return request;
 }
 
@@ -75,9 +82,10 @@ Buffer<T> Party<T>::linear(int64_t index, std::span<const T> opened) {
     const Request request = this->request(index, Kind::linear);
     Material<T> material = take(index, Kind::linear);
     if (server_) {
-        check(static_cast<int64_t>(opened.size()) == request.conv.in_size(), "layer ", request.layer, " reads ", request.conv.in_size(),
-              " elements, got ", opened.size());
-        ring::conv(opened.data(), weights_[static_cast<size_t>(request.layer)].data(), material.ring.data(), request.conv, true, threads_);
+        check(static_cast<int64_t>(opened.size()) == request.conv.in_size(), "layer ", request.layer, " reads ",
+              request.conv.in_size(), " elements, got ", opened.size());
+        ring::conv(opened.data(), weights_[static_cast<size_t>(request.layer)].data(), material.ring.data(),
+                   request.conv, true, threads_);
     }
     return std::move(material.ring);
 }

@@ -22,11 +22,11 @@ class Party {
     int threads() const { return threads_; }
     Scheduler& scheduler() { return scheduler_; }
 
-    // Takes a plan and this party's seed for it. `weights` by layer: W at the server, E = W - A at the client; they are kept by
-    // reference and must outlive the party. Correlations left from an earlier plan are dropped.
+    // Takes a plan and this party's seed for it. `weights` by layer: W at the server, E = W - A at the client; they are
+    // kept by reference and must outlive the party. Correlations left from an earlier plan are dropped.
     void load(std::vector<Request> requests, const crypto::Block& seed, std::vector<std::span<const T>> weights);
-    // Offline: expands request i from its streamed bytes; requests come in order. At the client a linear request also computes its
-    // share of the output, E*B + C_C, so that nothing is left of it online.
+    // Offline: expands request i from its streamed bytes; requests come in order. At the client a linear request also
+    // computes its share of the output, E*B + C_C, so that nothing is left of it online.
     void feed(int64_t index, std::span<const uint8_t> streamed);
     int64_t fed() const { return fed_; }
 

@@ -41,7 +41,8 @@ template <class T>
 void rows_from(const T* x, int64_t outer, int64_t length, int64_t inner, T* rows) {
     for (int64_t i = 0; i < length; ++i)
         for (int64_t o = 0; o < outer; ++o)
-            std::memcpy(rows + (i * outer + o) * inner, x + (o * length + i) * inner, static_cast<size_t>(inner) * sizeof(T));
+            std::memcpy(rows + (i * outer + o) * inner, x + (o * length + i) * inner,
+                        static_cast<size_t>(inner) * sizeof(T));
 }
 
 template <class T>
@@ -49,10 +50,12 @@ void rows_to(const std::vector<const T*>& rows, int64_t outer, int64_t inner, T*
     const int64_t length = static_cast<int64_t>(rows.size());
     for (int64_t i = 0; i < length; ++i)
         for (int64_t o = 0; o < outer; ++o)
-            std::memcpy(x + (o * length + i) * inner, rows[static_cast<size_t>(i)] + o * inner, static_cast<size_t>(inner) * sizeof(T));
+            std::memcpy(x + (o * length + i) * inner, rows[static_cast<size_t>(i)] + o * inner,
+                        static_cast<size_t>(inner) * sizeof(T));
 }
 
-// Plays one tournament over rows of `row` elements; values[e] (and indices[e], if any) point to entry e and are appended to.
+// Plays one tournament over rows of `row` elements; values[e] (and indices[e], if any) point to entry e and are
+// appended to.
 template <class T>
 Task play(Party<T>& party, int64_t first, const Tournament& tournament, int64_t row, std::vector<const T*>& values,
           std::vector<const T*>* indices, std::vector<Buffer<T>>& storage) {
@@ -117,10 +120,10 @@ Tournament argmax_tournament(int64_t classes) {
 void PoolShape::validate() const {
     check(outer > 0 && !axes.empty() && axes.size() <= 3, "pooling takes one to three axes, got ", axes.size());
     for (const PoolAxis& a : axes)
-        check(a.length > 0 && a.kernel > 0 && a.stride > 0 && a.padding >= 0 && a.dilation > 0 && a.out > 0 && a.length < (1 << 20) &&
-                  a.kernel < (1 << 20),
-              "pooling axis of ", a.length, " with kernel ", a.kernel, ", stride ", a.stride, ", padding ", a.padding, ", dilation ",
-              a.dilation, " and ", a.out, " windows is not possible");
+        check(a.length > 0 && a.kernel > 0 && a.stride > 0 && a.padding >= 0 && a.dilation > 0 && a.out > 0 &&
+                  a.length < (1 << 20) && a.kernel < (1 << 20),
+              "pooling axis of ", a.length, " with kernel ", a.kernel, ", stride ", a.stride, ", padding ", a.padding,
+              ", dilation ", a.dilation, " and ", a.out, " windows is not possible");
 }
 
 int64_t PoolShape::out_size() const {
@@ -144,7 +147,8 @@ std::vector<int64_t> PoolShape::comparisons() const {
 
 std::vector<int64_t> argmax_comparisons(int64_t batch, int64_t classes) {
     std::vector<int64_t> counts;
-    for (const auto& level : argmax_tournament(classes).levels) counts.push_back(static_cast<int64_t>(level.size()) * batch);
+    for (const auto& level : argmax_tournament(classes).levels)
+        counts.push_back(static_cast<int64_t>(level.size()) * batch);
     return counts;
 }
 
@@ -181,7 +185,8 @@ Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, const PoolSha
 
 template <class T>
 Task argmax(Party<T>& party, int64_t first, std::span<const T> x, int64_t batch, int64_t classes, T* out) {
-    check(static_cast<int64_t>(x.size()) == batch * classes, "argmax over ", batch, " x ", classes, " got ", x.size(), " elements");
+    check(static_cast<int64_t>(x.size()) == batch * classes, "argmax over ", batch, " x ", classes, " got ", x.size(),
+          " elements");
     const Tournament tournament = argmax_tournament(classes);
     Buffer<T> rows(batch * classes), numbers(batch * classes);
     rows_from(x.data(), batch, classes, int64_t{1}, rows.data());
@@ -196,8 +201,8 @@ Task argmax(Party<T>& party, int64_t first, std::span<const T> x, int64_t batch,
     std::memcpy(out, indices[static_cast<size_t>(tournament.winners[0])], static_cast<size_t>(batch) * sizeof(T));
 }
 
-#define MOIETY_INSTANTIATE(T)                                                                    \
-    template Task maxpool(Party<T>&, int64_t, std::span<const T>, const PoolShape&, T*);         \
+#define MOIETY_INSTANTIATE(T)                                                            \
+    template Task maxpool(Party<T>&, int64_t, std::span<const T>, const PoolShape&, T*); \
     template Task argmax(Party<T>&, int64_t, std::span<const T>, int64_t, int64_t, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)

@@ -1,11 +1,13 @@
 // Max pooling and argmax as tournaments of comparisons.
 //
-// max(a, b) = b + relu(a - b); a - b needs one bit more than the values, so values of k bits are compared and kept mod 2^(k+1).
-// Pooling goes axis by axis (a maximum over a box is a maximum of maxima), the last axis first: fewer comparisons than the whole window
-// at once, in as many levels. Padded positions are left out of the windows: no encoding of minus infinity.
-// A tournament over m entries has ceil(log2 m) levels; every level of every axis is one compare_select over all its pairs, so
+// max(a, b) = b + relu(a - b); a - b needs one bit more than the values, so values of k bits are compared and kept mod
+// 2^(k+1). Pooling goes axis by axis (a maximum over a box is a maximum of maxima), the last axis first: fewer
+// comparisons than the whole window at once, in as many levels. Padded positions are left out of the windows: no
+// encoding of minus infinity. A tournament over m entries has ceil(log2 m) levels; every level of every axis is one
+// compare_select over all its pairs, so
 //     rounds = sum over axes and levels of the comparison's rounds, bytes likewise.
-// argmax carries the index along as a second operand of the same bits; of equal maxima the lowest index wins, as in torch.
+// argmax carries the index along as a second operand of the same bits; of equal maxima the lowest index wins, as in
+// torch.
 #pragma once
 
 #include <array>
@@ -47,7 +49,8 @@ std::vector<int64_t> argmax_comparisons(int64_t batch, int64_t classes);
 template <class T>
 Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, const PoolShape& shape, T* out);
 
-// x: (batch, classes). Requests with operands {k + 1 (self), index bits}. out: batch shares of the index mod 2^index bits.
+// x: (batch, classes). Requests with operands {k + 1 (self), index bits}. out: batch shares of the index mod 2^index
+// bits.
 template <class T>
 Task argmax(Party<T>& party, int64_t first, std::span<const T> x, int64_t batch, int64_t classes, T* out);
 

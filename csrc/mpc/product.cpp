@@ -81,7 +81,8 @@ Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficien
         }
         co_await Hop().send(mine.data(), n).receive(theirs.data(), n).receive(squares.data(), n);
         for (int64_t row = 0; row < n / inner; ++row) {
-            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels], c0 = coefficients.c0[row % channels];
+            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels],
+                    c0 = coefficients.c0[row % channels];
             for (int64_t i = row * inner; i < (row + 1) * inner; ++i) {
                 const T value = y[static_cast<size_t>(i)];
                 out[i] = c2 * (value * value + squares[i]) + c1 * value + c0 + linear.ring[i];
@@ -100,9 +101,9 @@ Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficien
     add_cross(party.server(), mine, theirs, material, out);
 }
 
-#define MOIETY_INSTANTIATE(T)                                                                      \
-    template Task square(Party<T>&, int64_t, std::span<const T>, T*);                              \
-    template Task multiply(Party<T>&, int64_t, std::span<const T>, std::span<const T>, T*);        \
+#define MOIETY_INSTANTIATE(T)                                                               \
+    template Task square(Party<T>&, int64_t, std::span<const T>, T*);                       \
+    template Task multiply(Party<T>&, int64_t, std::span<const T>, std::span<const T>, T*); \
     template Task x2(Party<T>&, int64_t, std::span<const T>, const X2Coefficients<T>&, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)

@@ -25,9 +25,7 @@ constexpr int kNoSignal = MSG_NOSIGNAL;
 constexpr int kNoSignal = 0;
 #endif
 
-[[noreturn]] void fail(const char* what) {
-    throw ProtocolError(std::string(what) + ": " + std::strerror(errno));
-}
+[[noreturn]] void fail(const char* what) { throw ProtocolError(std::string(what) + ": " + std::strerror(errno)); }
 
 // Drops `count` bytes from the front of a list of buffers.
 template <class Part>
@@ -133,7 +131,8 @@ class SocketChannel final : public Channel {
         if (count == 0) {
             int64_t missing = 0;
             for (size_t i = next; i < parts.size(); ++i) missing += static_cast<int64_t>(parts[i].size());
-            throw ProtocolError("the peer closed the link with at least " + std::to_string(missing) + " bytes outstanding");
+            throw ProtocolError("the peer closed the link with at least " + std::to_string(missing) +
+                                " bytes outstanding");
         }
         advance(parts, next, static_cast<size_t>(count));
         return true;
@@ -147,20 +146,20 @@ class SocketChannel final : public Channel {
         if (header.tag != static_cast<uint32_t>(Tag::error) || header.length > (1 << 16)) return;
         std::vector<char> text(header.length);
         const ssize_t count = ::recv(fd_, text.data(), text.size(), MSG_DONTWAIT);
-        if (count > 0) throw ProtocolError("the peer reported: " + std::string(text.data(), static_cast<size_t>(count)));
+        if (count > 0)
+            throw ProtocolError("the peer reported: " + std::string(text.data(), static_cast<size_t>(count)));
     }
 
     void wait(bool writing, bool reading) {
         pollfd entry{fd_, static_cast<short>((writing ? POLLOUT : 0) | (reading ? POLLIN : 0)), 0};
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s());
         for (;;) {
-            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  deadline - std::chrono::steady_clock::now())
-                                  .count();
+            const auto left =
+                std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now())
+                    .count();
             const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30)));
             if (ready > 0) return;
-            if (ready == 0)
-                throw ProtocolError("the peer moved no byte for " + std::to_string(timeout_s()) + " s");
+            if (ready == 0) throw ProtocolError("the peer moved no byte for " + std::to_string(timeout_s()) + " s");
             if (errno != EINTR) fail("waiting for the peer failed");
         }
     }

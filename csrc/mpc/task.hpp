@@ -1,10 +1,12 @@
 // Protocols as coroutines, and the scheduler that runs several of them over one channel in lock-step.
 //
-// A protocol is a function that returns Task and writes its steps in the order of its header's list; at each hop it says
+// A protocol is a function that returns Task and writes its steps in the order of its header's list; at each hop it
+// says
 //     co_await Hop().send(data, count).receive(data, count);
-// and may await another Task. The scheduler merges the hops of all tasks under way into one frame each way, in the order in which
-// the tasks were started, so independent branches of a network share their rounds. Both parties must start the same tasks in
-// the same order. Buffers named in a Hop belong to the coroutine and stay alive until it is resumed.
+// and may await another Task. The scheduler merges the hops of all tasks under way into one frame each way, in the
+// order in which the tasks were started, so independent branches of a network share their rounds. Both parties must
+// start the same tasks in the same order. Buffers named in a Hop belong to the coroutine and stay alive until it is
+// resumed.
 #pragma once
 
 #include <coroutine>
@@ -72,7 +74,8 @@ class [[nodiscard]] Task {
     Handle handle_;
 };
 
-// One message each way (either may be empty, not both). Built by calls since gcc 12 rejects initialiser lists in co_await.
+// One message each way (either may be empty, not both). Built by calls since gcc 12 rejects initialiser lists in
+// co_await.
 struct Hop {
     std::vector<Bytes> out;
     std::vector<MutableBytes> in;
@@ -104,7 +107,8 @@ class Scheduler {
 
     // Runs the task to its first hop and returns its number; numbers count up from 0.
     int start(Task task);
-    // One hop for everything under way; afterwards finished() tells which tasks ended. Returns whether there was anything to do.
+    // One hop for everything under way; afterwards finished() tells which tasks ended. Returns whether there was
+    // anything to do.
     bool step();
     bool done(int task) const;
     bool idle() const { return pending_.empty(); }

@@ -22,13 +22,13 @@ inline int report() {
 }  // namespace moiety::test
 
 #define EXPECT(condition) ::moiety::test::expect((condition), #condition, __FILE__, __LINE__)
-#define EXPECT_THROWS(expression)                                                                \
-    do {                                                                                         \
-        bool threw = false;                                                                      \
-        try {                                                                                    \
-            (void)(expression);                                                                  \
-        } catch (const std::exception&) {                                                        \
-            threw = true;                                                                        \
-        }                                                                                        \
-        ::moiety::test::expect(threw, #expression " to throw", __FILE__, __LINE__);              \
+#define EXPECT_THROWS(expression)                                                   \
+    do {                                                                            \
+        bool threw = false;                                                         \
+        try {                                                                       \
+            (void)(expression);                                                     \
+        } catch (const std::exception&) {                                           \
+            threw = true;                                                           \
+        }                                                                           \
+        ::moiety::test::expect(threw, #expression " to throw", __FILE__, __LINE__); \
     } while (false)

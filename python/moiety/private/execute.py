@@ -70,8 +70,8 @@ class Inference:
         """Client: `x` is float32 (batch, *input_shape), the result the real-valued output (or int64-valued class
         indices as float32). Server: `x` is None and so is the result.
 
-        Raises ValueError for an input of another shape, dtype or magnitude, OutOfRangeError where a checked program left
-        its range, ProtocolError when the peer fails.
+        Raises ValueError for an input of another shape, dtype or magnitude, OutOfRangeError where a checked program
+        left its range, ProtocolError when the peer fails.
         """
         encoded = None if self.server else self._encode(x)
         self._values[self.program.ops[0].output] = encoded
@@ -285,8 +285,9 @@ class Inference:
         """Compares |v| < 2^(check_bits - 1) for the result v of a truncation (docs/engine.md, 3.8)."""
         dtype = self.program.dtype
         limit = 1 << (op.attrs["check_bits"] - 1)
+        # The shifted shares add up to the floor or one less, the truncation is the floor or one more.
         v = (self._share(op.inputs[0]) >> dtype.type(op.attrs["shift"])).reshape(-1)
-        both = np.concatenate([v + dtype.type(limit), dtype.type(limit - 1) - v] if self.server else [v, -v])
+        both = np.concatenate([v + dtype.type(limit - 1), dtype.type(limit - 3) - v] if self.server else [v, -v])
         self._violations[index] = self.party.indicator(self.plan.checks[index], both)
 
     def _verdict(self) -> None:

@@ -122,8 +122,7 @@ void hashes() {
 
 int main() {
     for (const Isa level : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512))
-            continue;
+        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512)) continue;
         set_isa(level);
         known_answers();
         batches();

@@ -59,8 +59,8 @@ void packing(int64_t n, int bytes) {
     pack(x.data(), n, bytes, got.data());
     bool right = true;
     for (int64_t i = 0; i < n * bytes; ++i)
-        right &= got[static_cast<size_t>(i)] ==
-                 static_cast<uint8_t>(x[static_cast<size_t>(i / bytes)] >> (8 * (i % bytes)));
+        right &=
+            got[static_cast<size_t>(i)] == static_cast<uint8_t>(x[static_cast<size_t>(i / bytes)] >> (8 * (i % bytes)));
     for (size_t i = static_cast<size_t>(n * bytes); i < got.size(); ++i) right &= got[i] == 0xEE;
     EXPECT(right);
     // Exactly as long as it must be, so that a sanitizer sees a read past the end.
@@ -79,8 +79,7 @@ template <class T>
 void all() {
     constexpr int width = 8 * static_cast<int>(sizeof(T));
     for (const int64_t n : {0, 1, 7, 8, 9, 31, 63, 64, 65, 127, 128, 130, 511, 512, 513, 600, 1031, 1600}) {
-        for (int count = 0; count <= width; count += n > 200 ? 5 : 1)
-            planes<T>(n, (width - count) / 2, count);
+        for (int count = 0; count <= width; count += n > 200 ? 5 : 1) planes<T>(n, (width - count) / 2, count);
         planes<T>(n, 0, width);
         planes<T>(n, 0, 24);
         planes<T>(n, width - 1, 1);
@@ -103,8 +102,7 @@ void all() {
 
 int main() {
     for (const Isa level : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512))
-            continue;
+        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512)) continue;
         set_isa(level);
         all<uint32_t>();
         all<uint64_t>();

@@ -28,8 +28,7 @@ struct Batch {
         dcf_generate(n, alpha, roots[0], roots[1], corrections, 1);
     }
     std::vector<uint64_t> share(int party, int threads = 1) const {
-        std::vector<uint64_t> out(static_cast<size_t>(words_for(static_cast<int64_t>(x.size()))),
-                                  ~uint64_t{0});
+        std::vector<uint64_t> out(static_cast<size_t>(words_for(static_cast<int64_t>(x.size()))), ~uint64_t{0});
         dcf_evaluate(party, n, x, roots[party], corrections, out, threads);
         return out;
     }
@@ -84,8 +83,7 @@ void same_bytes_on_every_path() {
         const Batch want = random_batch(n, 333, 3);
         const auto share0 = want.share(0), share1 = want.share(1);
         for (const Isa level : {Isa::avx2, Isa::avx512}) {
-            if ((level == Isa::avx2 && !cpu_features().avx2) ||
-                (level == Isa::avx512 && !cpu_features().avx512))
+            if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512))
                 continue;
             set_isa(level);
             const Batch got = random_batch(n, 333, 3);
@@ -131,8 +129,7 @@ void refusals() {
 
 int main() {
     for (const Isa level : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512))
-            continue;
+        if ((level == Isa::avx2 && !cpu_features().avx2) || (level == Isa::avx512 && !cpu_features().avx512)) continue;
         set_isa(level);
         correct(level);
         threads_and_cuts();

@@ -153,8 +153,7 @@ std::vector<int64_t> argmax_comparisons(int64_t batch, int64_t classes) {
 }
 
 template <class T>
-Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, const PoolShape& pool, T* out) {
-    const PoolShape shape = pool;
+Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, PoolShape shape, T* out) {
     shape.validate();
     int64_t size = shape.outer;
     for (const PoolAxis& axis : shape.axes) size *= axis.length;
@@ -201,8 +200,8 @@ Task argmax(Party<T>& party, int64_t first, std::span<const T> x, int64_t batch,
     std::memcpy(out, indices[static_cast<size_t>(tournament.winners[0])], static_cast<size_t>(batch) * sizeof(T));
 }
 
-#define MOIETY_INSTANTIATE(T)                                                            \
-    template Task maxpool(Party<T>&, int64_t, std::span<const T>, const PoolShape&, T*); \
+#define MOIETY_INSTANTIATE(T)                                                     \
+    template Task maxpool(Party<T>&, int64_t, std::span<const T>, PoolShape, T*); \
     template Task argmax(Party<T>&, int64_t, std::span<const T>, int64_t, int64_t, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)

@@ -47,7 +47,7 @@ std::vector<int64_t> argmax_comparisons(int64_t batch, int64_t classes);
 
 // Uses the requests first, first + 1, ... (k + 1 bits, self_operand). Values are shares mod 2^(k+1) before and after.
 template <class T>
-Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, const PoolShape& shape, T* out);
+Task maxpool(Party<T>& party, int64_t first, std::span<const T> x, PoolShape shape, T* out);
 
 // x: (batch, classes). Requests with operands {k + 1 (self), index bits}. out: batch shares of the index mod 2^index
 // bits.

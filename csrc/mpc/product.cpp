@@ -59,18 +59,17 @@ Task multiply(Party<T>& party, int64_t index, std::span<const T> x, std::span<co
 }
 
 template <class T>
-Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficients<T>& given, T* out) {
+Task x2(Party<T>& party, int64_t index, std::span<const T> y, X2Coefficients<T> coefficients, T* out) {
     const Request request = party.request(index, Kind::cross);
     check_size<T>(request, y.size());
     check_size<T>(party.request(index + 1, Kind::mask), y.size());
     check_size<T>(party.request(index + 2, Kind::linear), y.size());
-    check(given.channels > 0 && given.inner > 0 && request.n % (given.channels * given.inner) == 0, "x2 of ", request.n,
-          " elements cannot have ", given.channels, " channels of ", given.inner);
+    const int64_t n = request.n, channels = coefficients.channels, inner = coefficients.inner;
+    check(channels > 0 && inner > 0 && n % (channels * inner) == 0, "x2 of ", n, " elements cannot have ", channels,
+          " channels of ", inner);
     const Material<T> material = party.take(index, Kind::cross);
     const Material<T> mask = party.take(index + 1, Kind::mask);
     const Material<T> linear = party.take(index + 2, Kind::linear);
-    const X2Coefficients<T> coefficients = given;  // the caller's may be gone after the hop
-    const int64_t n = request.n, channels = coefficients.channels, inner = coefficients.inner;
     Buffer<T> mine(n), theirs(n);
     if (party.server()) {
         Buffer<T> squares(n);
@@ -104,7 +103,7 @@ Task x2(Party<T>& party, int64_t index, std::span<const T> y, const X2Coefficien
 #define MOIETY_INSTANTIATE(T)                                                               \
     template Task square(Party<T>&, int64_t, std::span<const T>, T*);                       \
     template Task multiply(Party<T>&, int64_t, std::span<const T>, std::span<const T>, T*); \
-    template Task x2(Party<T>&, int64_t, std::span<const T>, const X2Coefficients<T>&, T*);
+    template Task x2(Party<T>&, int64_t, std::span<const T>, X2Coefficients<T>, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)
 #undef MOIETY_INSTANTIATE

@@ -37,6 +37,6 @@ struct X2Coefficients {
 
 // Uses the requests `cross`, `cross + 1` (mask) and `cross + 2` (linear). y is (batch, channels, inner).
 template <class T>
-Task x2(Party<T>& party, int64_t cross, std::span<const T> y, const X2Coefficients<T>& coefficients, T* out);
+Task x2(Party<T>& party, int64_t cross, std::span<const T> y, X2Coefficients<T> coefficients, T* out);
 
 }  // namespace moiety::mpc

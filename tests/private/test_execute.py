@@ -339,12 +339,12 @@ def test_one_more_sample_does_not_cost_one_more_round() -> None:
 
 
 def leaves(program: Program, x: torch.Tensor) -> bool:
-    """Whether a checked tensor of the ideal run is beyond its certified bits."""
+    """Whether what a checked truncation reads is beyond its certified bits (what it writes has wrapped)."""
     trace = reference.run(program, x.numpy(), trace=True)
     assert isinstance(trace, reference.Trace)
     checked = [op for op in program.ops if "check_bits" in op.attrs]
     return any(
-        np.abs(np.ldexp(trace.tensors[op.output], program.tensors[op.output].fraction)).max()
+        np.abs(np.ldexp(trace.tensors[op.inputs[0]], program.tensors[op.output].fraction)).max()
         > 2 ** (op.attrs["check_bits"] - 1)
         for op in checked
     )

@@ -474,8 +474,9 @@ def test_plans_refuse_batches_and_comparisons() -> None:
     program = small_program()
     with pytest.raises(ValueError, match="a batch of at least 1, got 0"):
         plan(program, 0)
-    with pytest.raises(ValueError, match=r"one of .*'circuit', 'dcf'.*got 'auto'"):
-        plan(program, 1, "auto")
+    with pytest.raises(ValueError, match=r"one of .*'circuit', 'dcf'.*got 'garbled'"):
+        plan(program, 1, "garbled")
+    assert plan(program, 1, "auto").hash == plan(program, 1, "circuit").hash
 
 
 def test_counters_add_up() -> None:

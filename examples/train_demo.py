@@ -38,7 +38,7 @@ from moiety.models.resnet_cifar import FILE_VERSION, Activation, ResNetCifar, lo
 from moiety.nn import X2Act
 
 # A quadratic network diverges on one image in ten thousand or so, and a certificate for that one would cost all others
-# their precision. The exported bounds leave it out; the range check tells whoever meets it (`private.compile`).
+# their precision. The exported bounds leave it out: its private answer is wrong.
 OUTLIERS = 1e-4
 
 

@@ -103,7 +103,7 @@ sanitize: $(VENV)/.env-test  ## ASan + UBSan: the C++ tests and the Python tests
 	$(BIN)/cmake --install $(SANITIZE) --prefix $(SANITIZE)/site
 	cp -R python/moiety $(SANITIZE)/site/
 	LD_PRELOAD="$(RUNTIME)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZE)/site \
-	    $(BIN)/python -m pytest -p no:cacheprovider --expect-core=$(SANITIZE)/site $(PYTEST_FLAGS) $(SANITIZED_TESTS)
+	    $(BIN)/python -m pytest -p no:cacheprovider --expect-core=$(SANITIZE)/site -m "not slow" $(PYTEST_FLAGS) $(SANITIZED_TESTS)
 
 clean:  ## remove what was built, keep .venv
 	rm -rf build dist demo-output $(VENV)/.installed

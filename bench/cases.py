@@ -101,7 +101,7 @@ NETWORKS = [
     ),
     Network(
         "resnet18-imagenet-x2",
-        "ResNet-18, ImageNet shape, all x^2, average-pool stem",
+        "ResNet-18, ImageNet shape, all x^2, average-pool stem 2x2",
         {"stem": "average", "activation": "x2", "size": 224, "classes": 1000},
         ("circuit",),
         7,

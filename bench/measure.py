@@ -32,7 +32,7 @@ def _operands(case: Kernel, quick: bool) -> tuple[tuple[int, ...], tuple[int, ..
     return (1, channels, extent, extent), (filters, channels, size, size), filters * channels * (size * extent) ** 2
 
 
-def kernel(case: Kernel, quick: bool, seconds: float = 2.0) -> dict[str, Any]:
+def kernel(case: Kernel, quick: bool, seconds: float = 6.0) -> dict[str, Any]:
     """Least CPU seconds of the calling thread for u64, u32, torch int64 and torch fp32, taken in turns."""
     left, right, macs = _operands(case, quick)
     random = np.random.default_rng(0)
@@ -139,6 +139,12 @@ def work(settings: dict[str, Any]) -> dict[str, int]:
     return {"macs": macs, "aes_blocks": compared * (2 * max(0, bits - 8) + 1) if dcf else 0, "elements": elements}
 
 
+def _operators(run: Stats) -> dict[str, float]:
+    """Online CPU seconds by kind of operation, of the larger party."""
+    phase = max((run.client["online"], run.server["online"]), key=lambda p: p.cpu_seconds)
+    return {kind: row.get("cpu_seconds", 0.0) for kind, row in phase.operators.items()}
+
+
 def protocol(case: Protocol, quick: bool, repeat: int = 5) -> dict[str, Any]:
     """`private.bench` several times: three fresh processes each."""
     settings = case.arguments(quick)
@@ -172,6 +178,7 @@ def network(case: Network, comparison: str, quick: bool) -> dict[str, Any]:
     )
     return {
         **total,
+        "operators": _operators(later[-1]),
         "peak_bytes": peak,
         "setup": setup,
         "setup_cpu_s": max(setup[party]["cpu_s"] for party in ("client", "server")),

@@ -33,7 +33,7 @@ PEERS: dict[str, tuple[str, str, list[str], tuple[str, ...], float, bool]] = {
         True,
     ),
 }
-UNTRIED = "takes minutes (dealer-free, by homomorphic encryption and oblivious transfer)"
+UNTRIED = "left out for time: tens of CPU-seconds a party or more"
 
 
 def _scripts() -> Path | None:

@@ -52,6 +52,10 @@ def mib(count: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def rounds(count: int) -> str:
+    return f"{count} round" if count == 1 else f"{count} rounds"
+
+
 def load_of(results: Results, section: str) -> str:
     before, after = results.get("load", {}).get(section, ["?", "?"])
     return f"Load average (1 / 5 min) before: {before}, after: {after}."
@@ -65,7 +69,7 @@ def peer_cell(row: Results | None) -> str:
         f"{row['cpu_s']:.3f} CPU-s",
         f"{row['mib']:.1f} MiB" if "mib" in row else "bytes not measured: no network namespace",
     ]
-    return ", ".join([*parts, f"{row['rounds']} rounds"] if "rounds" in row else parts)
+    return ", ".join([*parts, rounds(row["rounds"])] if "rounds" in row else parts)
 
 
 def best_peer(results: Results, operation: str) -> str:
@@ -180,11 +184,12 @@ def ours(row: Results | None, together: bool) -> str:
     assert row is not None
     if together:
         return f"{row['together_cpu_s']:.3f} CPU-s, {mib(row['online_bytes'] + row['offline_bytes'])} MiB"
-    return f"{row['online_cpu_s']:.3f} CPU-s, {mib(row['online_bytes'])} MiB, {row['rounds']} rounds"
+    return f"{row['online_cpu_s']:.3f} CPU-s, {mib(row['online_bytes'])} MiB, {rounds(row['rounds'])}"
 
 
 def beside(results: Results) -> str:
     rows = []
+    worse: list[str] = []
     cases = [(case.title, case.peer, results.get("protocols", {}).get(case.key)) for case in PROTOCOLS if case.peer]
     first = next(case for case in NETWORKS if case.key == "resnet18-cifar")
     for comparison in first.comparisons:
@@ -200,7 +205,26 @@ def beside(results: Results) -> str:
                 *(peer_cell(found.get(name, {}).get(operation)) for name in PEERS),
             ]
         )
-    return table(["operation", "Moiety online", "Moiety offline + online, all bytes", *PEERS], rows)
+        worse += ahead(title, row, {name: of.get(operation) for name, of in found.items()})
+    head = ["operation", "Moiety online", "Moiety offline + online, all bytes", *PEERS]
+    words = "; ".join(worse) or "none"
+    return f"{table(head, rows)}\n\nWhere a peer needs less than our offline + online: {words}."
+
+
+def ahead(title: str, row: Results | None, peers: dict[str, Results | None]) -> list[str]:
+    """Where a peer needs fewer CPU-seconds or fewer bytes than our offline and online phases together."""
+    if row is None or "missing" in row:
+        return []
+    ours_mib = (row["online_bytes"] + row["offline_bytes"]) / MIB
+    found = []
+    for name, peer in peers.items():
+        if peer is None or "missing" in peer:
+            continue
+        less = ["CPU-s"] if peer["cpu_s"] < row["together_cpu_s"] else []
+        less += ["MiB"] if peer.get("mib", ours_mib) < ours_mib else []
+        if less:
+            found.append(f"{title}: {name} ({' and '.join(less)})")
+    return found
 
 
 def networks(results: Results) -> str:
@@ -241,7 +265,18 @@ def networks(results: Results) -> str:
         "E = W - A, once per client and model), the figures are those of the later ones. Peak memory is that of all\n"
         "phases, setup included.\n\n"
     )
-    return note + table(head, rows)
+    return "\n\n".join([note + table(head, rows), *operators(results)])
+
+
+def operators(results: Results) -> list[str]:
+    """Where the online time of each network's larger party goes."""
+    found = []
+    for name, row in results.get("networks", {}).items():
+        spent = {kind: seconds for kind, seconds in row.get("operators", {}).items() if seconds >= 0.0005}
+        if spent:
+            parts = ", ".join(f"{kind} {1e3 * spent[kind]:.1f}" for kind in sorted(spent, key=spent.get, reverse=True))
+            found.append(f"Online CPU-ms by operation, larger party, {name}: {parts}.")
+    return found
 
 
 def gaps(results: Results) -> str:
@@ -272,7 +307,8 @@ def render(results: Results) -> str:
         f"# Benchmarks\n\n{quick}Made by `{results['command']}` (`make bench`) in {results['seconds']:.0f} s; raw "
         "figures in `results.json`. "
         f"How to run and read it: [README.md](README.md).\n\n{machine}\n"
-        f"- load average (1 / 5 min): {results['load']['run'][0]} before, {results['load']['run'][1]} after",
+        f"- load average (1 / 5 min): {results['load']['run'][0]} before, {results['load']['run'][1]} after"
+        + (f"\n- note: {results['note']}" if results.get("note") else ""),
         "## What must be reached\n\nCPU-seconds of the larger party; peers' figures include their preprocessing.\n\n"
         + targets(results),
         f"## How to read the figures\n\n{READING}",

@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the machinery, measures nothing")
     parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
     options = parser.parse_args()
     quick = options.quick
 
@@ -45,6 +46,7 @@ def main() -> int:
     results: dict[str, Any] = {
         "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
         "quick": quick,
+        "note": options.note,
         "machine": machine.describe(),
         "load": {},
     }

@@ -82,7 +82,7 @@ def protocol(key: str, cpu: float, mib: float, rounds: int | None) -> Callable[[
         row = measured(results, "protocols", key)
         found = [at_most(row["online_cpu_s"], cpu, " CPU-s", 3), at_most(row["online_bytes"] / MIB, mib, " MiB")]
         if rounds is not None:
-            found.append(at_most(row["rounds"], rounds, " rounds", 0))
+            found.append(at_most(row["rounds"], rounds, " rounds" if row["rounds"] != 1 else " round", 0))
         return found
 
     return checks

@@ -31,6 +31,17 @@ struct RingKernels {
                    const T* beta_delta, T* out);
     // out = share of the bit b itself: db + (1-2db) beta.
     void (*bit_to_ring)(int64_t n, bool server, const uint64_t* db, const T* beta, T* out);
+    // out = scale y + offset - mask: a factor of a cross term under its mask.
+    void (*masked)(int64_t n, T scale, T offset, const T* y, const T* mask, T* out);
+    // out = x y - mask.
+    void (*masked_product)(int64_t n, const T* x, const T* y, const T* mask, T* out);
+    // out += share of u v, from the opened d = u - a and e = v - b, own = a at S or b at C, and a share of a b.
+    void (*add_cross)(int64_t n, bool server, const T* d, const T* e, const T* own, const T* ab, T* out);
+    // out = x y.
+    void (*product)(int64_t n, const T* x, const T* y, T* out);
+    // S's end of x2: out = c2 (y^2 + q) + c1 y + c0 + c + (d + a) e + ab.
+    void (*quadratic)(int64_t n, T c2, T c1, T c0, const T* y, const T* q, const T* c, const T* d, const T* e,
+                      const T* a, const T* ab, T* out);
 };
 
 struct Kernels {

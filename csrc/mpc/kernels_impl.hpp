@@ -309,14 +309,46 @@ void bit_to_ring(int64_t n, bool server, const uint64_t* db_words, const T* beta
     }
 }
 
+template <class T>
+void masked(int64_t n, T scale, T offset, const T* y, const T* mask, T* out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = scale * y[i] + offset - mask[i];
+}
+
+template <class T>
+void masked_product(int64_t n, const T* x, const T* y, const T* mask, T* out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = x[i] * y[i] - mask[i];
+}
+
+template <class T>
+void add_cross(int64_t n, bool server, const T* d, const T* e, const T* own, const T* ab, T* out) {
+    if (server)
+        for (int64_t i = 0; i < n; ++i) out[i] += (d[i] + own[i]) * e[i] + ab[i];
+    else
+        for (int64_t i = 0; i < n; ++i) out[i] += d[i] * own[i] + ab[i];
+}
+
+template <class T>
+void product(int64_t n, const T* x, const T* y, T* out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = x[i] * y[i];
+}
+
+template <class T>
+void quadratic(int64_t n, T c2, T c1, T c0, const T* y, const T* q, const T* c, const T* d, const T* e, const T* a,
+               const T* ab, T* out) {
+    for (int64_t i = 0; i < n; ++i)
+        out[i] = c2 * (y[i] * y[i] + q[i]) + c1 * y[i] + c0 + c[i] + (d[i] + a[i]) * e[i] + ab[i];
+}
+
+template <class T>
+constexpr RingKernels<T> make_ring_kernels() {
+    return {split<T>,          add_product<T>, select<T>,  bit_to_ring<T>, masked<T>,
+            masked_product<T>, add_cross<T>,   product<T>, quadratic<T>};
+}
+
 template <class V>
 constexpr Kernels make_kernels() {
-    return {leaf<V>,
-            inner<V>,
-            deal_leaf<V>,
-            deal_inner<V>,
-            {split<uint32_t>, add_product<uint32_t>, select<uint32_t>, bit_to_ring<uint32_t>},
-            {split<uint64_t>, add_product<uint64_t>, select<uint64_t>, bit_to_ring<uint64_t>}};
+    return {
+        leaf<V>, inner<V>, deal_leaf<V>, deal_inner<V>, make_ring_kernels<uint32_t>(), make_ring_kernels<uint64_t>()};
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ Task open(Party<T>& party, int64_t index, std::span<const T> x, T* opened) {
         co_await Hop().receive(message.data(), n);
         for (int64_t i = 0; i < n; ++i) opened[i] = x[static_cast<size_t>(i)] + message[i];
     } else {
-        for (int64_t i = 0; i < n; ++i) message[i] = x[static_cast<size_t>(i)] - material.ring[i];
+        kernels().template ring<T>().masked(n, T{1}, T{}, x.data(), material.ring.data(), message.data());
         co_await Hop().send(message.data(), n);
     }
 }

@@ -1,5 +1,9 @@
 #include "mpc/product.hpp"
 
+#include <cstring>
+
+#include "mpc/kernels.hpp"
+
 namespace moiety::mpc {
 namespace {
 
@@ -11,15 +15,9 @@ void check_size(const Request& request, size_t n) {
 // Adds this party's share of u*v, given its own opened value and the peer's.
 template <class T>
 void add_cross(bool server, const Buffer<T>& mine, const Buffer<T>& theirs, const Material<T>& material, T* out) {
-    const T* factor = material.ring.data();
-    const T* share = material.share.data();
-    const T* d = mine.data();
-    const T* e = theirs.data();
-    const int64_t n = mine.size();
-    if (server)
-        for (int64_t i = 0; i < n; ++i) out[i] += (d[i] + factor[i]) * e[i] + share[i];
-    else
-        for (int64_t i = 0; i < n; ++i) out[i] += e[i] * factor[i] + share[i];
+    const T* d = server ? mine.data() : theirs.data();
+    const T* e = server ? theirs.data() : mine.data();
+    kernels().template ring<T>().add_cross(mine.size(), server, d, e, material.ring.data(), material.share.data(), out);
 }
 
 }  // namespace
@@ -32,9 +30,10 @@ Task square(Party<T>& party, int64_t index, std::span<const T> x, T* out) {
     const int64_t n = request.n;
     const T factor = party.server() ? T{2} : T{1};
     Buffer<T> mine(n), theirs(n);
-    for (int64_t i = 0; i < n; ++i) mine[i] = factor * x[static_cast<size_t>(i)] - material.ring[i];
+    const RingKernels<T>& kernel = kernels().template ring<T>();
+    kernel.masked(n, factor, T{}, x.data(), material.ring.data(), mine.data());
     co_await Hop().send(mine.data(), n).receive(theirs.data(), n);
-    for (int64_t i = 0; i < n; ++i) out[i] = x[static_cast<size_t>(i)] * x[static_cast<size_t>(i)];
+    kernel.product(n, x.data(), x.data(), out);
     add_cross(party.server(), mine, theirs, material, out);
 }
 
@@ -48,12 +47,11 @@ Task multiply(Party<T>& party, int64_t index, std::span<const T> x, std::span<co
     // First cross: u = x_S, v = y_C. Second: u = y_S, v = x_C.
     const std::span<const T> left = party.server() ? x : y, right = party.server() ? y : x;
     Buffer<T> mine0(n), mine1(n), theirs0(n), theirs1(n);
-    for (int64_t i = 0; i < n; ++i) {
-        mine0[i] = left[static_cast<size_t>(i)] - first.ring[i];
-        mine1[i] = right[static_cast<size_t>(i)] - second.ring[i];
-    }
+    const RingKernels<T>& kernel = kernels().template ring<T>();
+    kernel.masked(n, T{1}, T{}, left.data(), first.ring.data(), mine0.data());
+    kernel.masked(n, T{1}, T{}, right.data(), second.ring.data(), mine1.data());
     co_await Hop().send(mine0.data(), n).send(mine1.data(), n).receive(theirs0.data(), n).receive(theirs1.data(), n);
-    for (int64_t i = 0; i < n; ++i) out[i] = x[static_cast<size_t>(i)] * y[static_cast<size_t>(i)];
+    kernel.product(n, x.data(), y.data(), out);
     add_cross(party.server(), mine0, theirs0, first, out);
     add_cross(party.server(), mine1, theirs1, second, out);
 }
@@ -70,34 +68,28 @@ Task x2(Party<T>& party, int64_t index, std::span<const T> y, X2Coefficients<T> 
     const Material<T> material = party.take(index, Kind::cross);
     const Material<T> mask = party.take(index + 1, Kind::mask);
     const Material<T> linear = party.take(index + 2, Kind::linear);
-    Buffer<T> mine(n), theirs(n);
+    const RingKernels<T>& kernel = kernels().template ring<T>();
+    Buffer<T> mine(n), theirs(n), squares(n);
     if (party.server()) {
-        Buffer<T> squares(n);
         for (int64_t row = 0; row < n / inner; ++row) {
-            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels];
-            for (int64_t i = row * inner; i < (row + 1) * inner; ++i)
-                mine[i] = 2 * c2 * y[static_cast<size_t>(i)] + c1 - material.ring[i];
+            const int64_t at = row * inner, channel = row % channels;
+            kernel.masked(inner, 2 * coefficients.c2[channel], coefficients.c1[channel], y.data() + at,
+                          material.ring.data() + at, mine.data() + at);
         }
         co_await Hop().send(mine.data(), n).receive(theirs.data(), n).receive(squares.data(), n);
         for (int64_t row = 0; row < n / inner; ++row) {
-            const T c2 = coefficients.c2[row % channels], c1 = coefficients.c1[row % channels],
-                    c0 = coefficients.c0[row % channels];
-            for (int64_t i = row * inner; i < (row + 1) * inner; ++i) {
-                const T value = y[static_cast<size_t>(i)];
-                out[i] = c2 * (value * value + squares[i]) + c1 * value + c0 + linear.ring[i];
-            }
+            const int64_t at = row * inner, channel = row % channels;
+            kernel.quadratic(inner, coefficients.c2[channel], coefficients.c1[channel], coefficients.c0[channel],
+                             y.data() + at, squares.data() + at, linear.ring.data() + at, mine.data() + at,
+                             theirs.data() + at, material.ring.data() + at, material.share.data() + at, out + at);
         }
     } else {
-        Buffer<T> squares(n);
-        for (int64_t i = 0; i < n; ++i) {
-            const T value = y[static_cast<size_t>(i)];
-            mine[i] = value - material.ring[i];
-            squares[i] = value * value - mask.ring[i];
-        }
+        kernel.masked(n, T{1}, T{}, y.data(), material.ring.data(), mine.data());
+        kernel.masked_product(n, y.data(), y.data(), mask.ring.data(), squares.data());
         co_await Hop().send(mine.data(), n).send(squares.data(), n).receive(theirs.data(), n);
-        for (int64_t i = 0; i < n; ++i) out[i] = linear.ring[i];
+        std::memcpy(out, linear.ring.data(), static_cast<size_t>(n) * sizeof(T));
+        add_cross(false, mine, theirs, material, out);
     }
-    add_cross(party.server(), mine, theirs, material, out);
 }
 
 #define MOIETY_INSTANTIATE(T)                                                               \

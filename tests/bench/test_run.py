@@ -38,7 +38,7 @@ OPERATIONS = [
 NETWORKS = [
     "ResNet-18, CIFAR shape, circuit",
     "ResNet-18, CIFAR shape, dcf",
-    "ResNet-18, ImageNet shape, all x^2, average-pool stem",
+    "ResNet-18, ImageNet shape, all x^2, average-pool stem 2x2",
     "ResNet-18, ImageNet shape, all ReLU, circuit",
 ]
 

@@ -505,3 +505,28 @@ def test_passes_keep_the_function(case: tuple[nn.Module, tuple[int, ...]]) -> No
         expected = model.double()(x)
     torch.testing.assert_close(before, expected)
     torch.testing.assert_close(after, expected)
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.0, 4.0, 8.0, 16.0])
+def test_an_average_that_feeds_a_residual_sum_leaves_it_room(gain: float) -> None:
+    """The untruncated average has a large scale; where the sum would not fit beside it, the truncated one is added."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, padding=1)
+            self.pool = nn.AvgPool2d(3, 2, 1)
+            self.body = nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.stem(x)
+            z = self.pool(gain * y * y + 0.5 * y)
+            w = 8 * self.body(z) + z
+            return 0.01 * w * w + w
+
+    x = seeded(4, 3, 8, 8)
+    torch.manual_seed(0)
+    net = Residual().eval()
+    program = private.compile(net, x[:1], calibration=x)
+    got = reference.run(program, x.numpy())
+    np.testing.assert_allclose(got, net(x).detach().numpy(), atol=5e-3 * gain**2)

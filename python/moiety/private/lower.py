@@ -203,9 +203,20 @@ class Lowering:
         if is_division(node):
             return self.division(node)
         if node.kind in PAIR:
-            return self.structural(node, [self.get("raw", x) for x in node.inputs])
+            return self.structural(node, self.operands(node))
         whole = all(self.has_full(x) for x in node.inputs)
         return self.structural(node, [self.get("full" if whole else "raw", x) for x in node.inputs])
+
+    def operands(self, node: Node) -> list[int]:
+        """Of a sum: as they are, but for those truncated whose scale would leave the sum no room in the ring."""
+        numbers = [self.get("raw", x) for x in node.inputs]
+        for number, x in sorted(zip(numbers, node.inputs, strict=True), key=lambda p: -self.out.tensors[p[0]].fraction):
+            top = max(self.out.tensors[i].fraction for i in numbers)
+            if bits_for(sum(self.interval(i).bound for i in numbers), top) < self.ring:
+                break
+            if number in numbers:
+                numbers[numbers.index(number)] = self.get("full", x)
+        return numbers
 
     def make_full(self, node: Node) -> int:
         if node.kind in NARROW:

@@ -189,12 +189,18 @@ void ring_kernels_agree() {
             for (Isa level : levels()) {
                 set_isa(level);
                 // The split fills one output and a plane, the product adds to what is there.
-                std::vector<T> out(4 * size);
+                std::vector<T> out(5 * size);
                 std::vector<uint64_t> top(d.size());
                 const auto& kernel = kernels().template ring<T>();
                 kernel.split(n, x.data(), T{7}, static_cast<T>(~T{} >> 3), 11, 5, T{3}, top.data(), out.data() + 3 * n);
                 std::copy(y.begin(), y.end(), out.begin());
                 kernel.add_product(n, server, d.data(), e.data(), own.data(), x.data(), 9, T{1}, out.data());
+                kernel.add_cross(n, server, x.data(), y.data(), z.data(), u.data(), out.data());
+                kernel.masked(n, T{5}, T{9}, out.data(), x.data(), out.data());
+                kernel.masked_product(n, out.data(), y.data(), z.data(), out.data());
+                kernel.product(n, out.data(), x.data(), out.data());
+                kernel.quadratic(n, T{3}, T{5}, T{7}, x.data(), y.data(), z.data(), u.data(), y.data(), x.data(),
+                                 z.data(), out.data() + 4 * n);
                 for (uint64_t word : top) out.push_back(static_cast<T>(word ^ (word >> 32)));
                 kernel.select(n, server, d.data(), x.data(), y.data(), z.data(), u.data(), out.data() + n);
                 kernel.bit_to_ring(n, server, d.data(), x.data(), out.data() + 2 * n);

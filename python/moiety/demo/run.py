@@ -84,7 +84,7 @@ def run(
         if not outcome.largest_difference <= TOLERANCE:  # also when it is not a number
             raise Disagreement(
                 f"{outcome.title}: a private logit differs from the plaintext one by {outcome.largest_difference:.4f}, "
-                f"expected at most {TOLERANCE}"
+                f"expected at most {TOLERANCE}: an image may have left the range that the network was calibrated on"
             )
     return document
 

@@ -126,7 +126,7 @@ def linear_interval(
 def quadratic_interval(x: Interval, c2: Floats, c1: Floats, c0: Floats) -> Interval:
     """c2 x^2 + c1 x + c0: values at both ends and at the vertex, if it lies between."""
     ends = [c2 * v * v + c1 * v + c0 for v in (x.lo, x.hi)]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         vertex = np.where(c2 != 0, -c1 / (2 * c2), x.lo)
     vertex = np.clip(np.nan_to_num(vertex), x.lo, x.hi)
     ends.append(c2 * vertex * vertex + c1 * vertex + c0)

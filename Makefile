@@ -89,7 +89,7 @@ $(BUILD)/.tests: $(VENV)/.installed $(CPP_TEST_SOURCES)
 # --- AddressSanitizer and UndefinedBehaviorSanitizer ----------------------------------------------------------------
 
 # Python is not built with the sanitizer, so its runtime comes first by LD_PRELOAD, with libstdc++ behind it, whose
-# exceptions it intercepts. Leaks are looked for in the C++ tests only: the interpreter's own would drown ours.
+# exceptions it intercepts, and pytest leaves the file descriptor to which it reports alone. Leaks are looked for in the C++ tests only: the interpreter's own would drown ours.
 RUNTIME = $(foreach lib,libasan.so libubsan.so libstdc++.so,$(shell $(or $(CXX),c++) -print-file-name=$(lib)))
 SANITIZED_TESTS := $(wildcard tests/core tests/ring tests/crypto tests/mpc)
 
@@ -103,7 +103,7 @@ sanitize: $(VENV)/.env-test  ## ASan + UBSan: the C++ tests and the Python tests
 	$(BIN)/cmake --install $(SANITIZE) --prefix $(SANITIZE)/site
 	cp -R python/moiety $(SANITIZE)/site/
 	LD_PRELOAD="$(RUNTIME)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZE)/site \
-	    $(BIN)/python -m pytest -p no:cacheprovider --expect-core=$(SANITIZE)/site -m "not slow" $(PYTEST_FLAGS) $(SANITIZED_TESTS)
+	    $(BIN)/python -m pytest -p no:cacheprovider --capture=sys --expect-core=$(SANITIZE)/site -m "not slow" $(PYTEST_FLAGS) $(SANITIZED_TESTS)
 
 clean:  ## remove what was built, keep .venv
 	rm -rf build dist demo-output $(VENV)/.installed

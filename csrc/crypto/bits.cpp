@@ -89,6 +89,7 @@ void check_packing(int64_t n, int bytes) {
 template <class T>
 void to_planes(const T* x, int64_t n, int first, int count, uint64_t* planes, int64_t stride) {
     check_planes<T>(n, first, count, stride);
+    if (count == 0) return;  // `first` may then be the width, by which no element can be shifted
     kernels<T>().to_planes(x, n, first, count, planes, stride);
 }
 

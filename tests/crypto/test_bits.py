@@ -45,6 +45,13 @@ def test_planes_and_back(every_isa: Levels, data: st.DataObject, dtype: Any, n: 
             np.testing.assert_array_equal(back, wide.astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+def test_no_planes_above_the_last_bit(every_isa: Levels, dtype: Any) -> None:
+    for level in every_isa():
+        with level:
+            crypto.to_planes(np.ones(65, dtype), 8 * np.dtype(dtype).itemsize, np.zeros((0, 2), np.uint64))
+
+
 @settings(deadline=None, max_examples=150)
 @given(data=st.data(), dtype=st.sampled_from([np.uint32, np.uint64]), n=st.integers(0, 400))
 def test_pack_and_back(every_isa: Levels, data: st.DataObject, dtype: Any, n: int) -> None:

@@ -102,8 +102,7 @@ def load_resnet_cifar(path: str | os.PathLike[str]) -> tuple[ResNetCifar, dict[s
 
     The metadata are ``version``; ``architecture``; ``test_accuracy``; ``evaluated_on`` (how many images of each split);
     ``epochs``; ``preprocessing`` (``mean`` and ``std`` a channel) and ``classes``; and ``activation_bounds``: for each
-    module path, and for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images,
-    the worst one in 10,000 left out.
+    module path, and for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images.
     """
     with safe_open(os.fspath(path), framework="pt") as file:
         metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

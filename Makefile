@@ -89,7 +89,8 @@ $(BUILD)/.tests: $(VENV)/.installed $(CPP_TEST_SOURCES)
 # --- AddressSanitizer and UndefinedBehaviorSanitizer ----------------------------------------------------------------
 
 # Python is not built with the sanitizer, so its runtime comes first by LD_PRELOAD, with libstdc++ behind it, whose
-# exceptions it intercepts, and pytest leaves the file descriptor to which it reports alone. Leaks are looked for in the C++ tests only: the interpreter's own would drown ours.
+# exceptions it intercepts; pytest leaves standard error, to which it reports, alone. Leaks are looked for in the C++
+# tests only: the interpreter's own would drown ours.
 RUNTIME = $(foreach lib,libasan.so libubsan.so libstdc++.so,$(shell $(or $(CXX),c++) -print-file-name=$(lib)))
 SANITIZED_TESTS := $(wildcard tests/core tests/ring tests/crypto tests/mpc)
 

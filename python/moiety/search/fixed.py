@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 __all__ = ["fixed_point", "round_through"]
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
 
 class _Round(torch.autograd.Function):
     @staticmethod
@@ -86,15 +84,14 @@ def _folded(model: nn.Module, example: Tensor) -> dict[nn.Module, nn.BatchNorm2d
         results[id(y)] = (module, y)
 
     def consumed(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if id(inputs[0]) in results:
-            assert isinstance(module, nn.BatchNorm2d)
+        if id(inputs[0]) in results and isinstance(module, nn.BatchNorm2d):
             pairs.setdefault(results[id(inputs[0])][0], module)
 
     handles = []
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             handles.append(module.register_forward_hook(produced))
-        elif isinstance(module, BATCH_NORMS):
+        elif isinstance(module, nn.BatchNorm2d):
             handles.append(module.register_forward_pre_hook(consumed))
     modes = {module: module.training for module in model.modules()}
     try:

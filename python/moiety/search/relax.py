@@ -16,6 +16,7 @@ __all__ = ["export", "freeze", "gates", "relax"]
 
 ACTIVATIONS = ("relu", "x2", "identity")
 POOLS = ("max", "avg")
+RELUS = (nn.ReLU, nn.ReLU6)
 
 
 def gates(model: nn.Module) -> dict[str, Gate]:
@@ -31,7 +32,7 @@ def relax(
     pools: Sequence[str] = POOLS,
     granularity: Literal["layer", "channel"] = "layer",
 ) -> nn.Module:
-    """A copy of `model` in which every activation (ReLU, X2Act) and every pooling is a `Gate` over the named candidates.
+    """A copy of `model` in which every activation (ReLU, ReLU6, X2Act) and every pooling is a `Gate` over the named candidates.
 
     The weights stay; a gate has the path of the module that it replaces, and that module is one of its candidates. An
     activation whose channels the network fixes gets one triple of coefficients a channel, started at the fit of ReLU for
@@ -124,7 +125,7 @@ def _granularity(architecture: Architecture) -> Literal["layer", "channel"]:
 
 
 def _is_activation(module: nn.Module) -> bool:
-    return type(module) is nn.ReLU or isinstance(module, X2Act)
+    return type(module) in RELUS or isinstance(module, X2Act)
 
 
 def _is_pool(module: nn.Module) -> bool:
@@ -135,7 +136,7 @@ def _activation(name: str, module: nn.Module, channels: int) -> nn.Module:
     if name == "identity":
         return nn.Identity()
     if name == "relu":
-        return module if isinstance(module, nn.ReLU) else nn.ReLU()
+        return module if type(module) in RELUS else nn.ReLU()
     return module if isinstance(module, X2Act) else X2Act(channels)
 
 

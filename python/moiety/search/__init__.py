@@ -1,10 +1,10 @@
 """Architecture search against the latency of two-party computation (PASNet, DAC 2023, arXiv 2306.15513).
 
-    supernet = relax(network, images)
-    latency = Latency(supernet, images, moiety.cost.backend("analytic:1:1000"))
-    found = search(supernet, train, valid, latency, SearchConfig(target=0.02), teacher=network)
-    frozen = freeze(supernet, found.architecture)
-    fit(frozen, train, FitConfig(), teacher=network)
+supernet = relax(network, images)
+latency = Latency(supernet, images, moiety.cost.backend("analytic:1:1000"))
+found = search(supernet, train, valid, latency, SearchConfig(target=0.02), teacher=network)
+frozen = freeze(supernet, found.architecture)
+fit(frozen, train, FitConfig(), teacher=network)
 """
 
 from moiety.search.architecture import Architecture, Choice
@@ -18,6 +18,7 @@ from moiety.search.relax import choose, export, freeze, gates, relax
 from moiety.search.searching import SearchConfig, SearchResult, prepare, search
 from moiety.search.shared import Scorer, train_shared
 from moiety.search.training import FitConfig, evaluate, fit
+from moiety.search.tuning import finetune
 
 __all__ = [
     "Architecture",
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate",
     "evolve",
     "export",
+    "finetune",
     "fit",
     "fixed_point",
     "freeze",

@@ -20,22 +20,24 @@ FILE_VERSION = 1
 class Architecture:
     """gates: path of each gate -> its candidate, or with granularity "channel" a list of one a channel.
 
-    model: how to build the network that has these gates (`{"name": ..., "kwargs": {...}}` of `moiety.models`), if known.
+    model: how to build the network that has these gates, if known: `{"name": ..., "kwargs": {...}}` of `moiety.models`.
     """
 
-    gates: dict[str, Choice]
+    gates: Mapping[str, Choice]
     model: dict[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for path, choice in self.gates.items():
             names = [choice] if isinstance(choice, str) else choice
-            if not (isinstance(path, str) and isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+            if not (
+                isinstance(path, str) and isinstance(names, list) and names and all(isinstance(n, str) for n in names)
+            ):
                 raise ValueError(f"gate {path!r}: expected a candidate's name or a list of names, found {choice!r}")
 
     @property
     def key(self) -> str:
         """One text for equal choices: what results are cached by."""
-        return json.dumps(self.gates, sort_keys=True, separators=(",", ":"))
+        return json.dumps(dict(self.gates), sort_keys=True, separators=(",", ":"))
 
     def but(self, changes: Mapping[str, Choice]) -> Architecture:
         """The same with other choices at some gates."""
@@ -45,7 +47,7 @@ class Architecture:
         return Architecture({**self.gates, **changes}, self.model)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"version": FILE_VERSION, "gates": self.gates, "model": self.model}
+        return {"version": FILE_VERSION, "gates": dict(self.gates), "model": self.model}
 
     @classmethod
     def from_dict(cls, data: Any) -> Architecture:
@@ -68,4 +70,6 @@ class Architecture:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
 
     def __str__(self) -> str:
-        return " ".join(f"{path}={choice if isinstance(choice, str) else '/'.join(choice)}" for path, choice in self.gates.items())
+        return " ".join(
+            f"{path}={choice if isinstance(choice, str) else '/'.join(choice)}" for path, choice in self.gates.items()
+        )

@@ -18,7 +18,7 @@ ATTEMPTS = 20_000
 def random_architectures(
     latency: Latency, target: float, count: int, *, seed: int = 1, tolerance: float = 0.05
 ) -> list[Architecture]:
-    """`count` different architectures drawn at random among those of at most `target` seconds, at most `tolerance` below."""
+    """`count` different architectures drawn at random among those of (1 - tolerance) * target to `target` seconds."""
     rng = np.random.default_rng((seed, 3))
     found: dict[str, Architecture] = {}
     for _ in range(ATTEMPTS):
@@ -97,5 +97,6 @@ def evolve(
 def _too_low(latency: Latency, target: float) -> ValueError:
     fastest = latency.exact(latency.cheapest()).seconds
     return ValueError(
-        f"no architecture at {1e3 * target:.3f} ms: the cheapest candidates everywhere take {1e3 * fastest:.3f} ms; raise the target"
+        f"no architecture at {1e3 * target:.3f} ms: the cheapest candidates everywhere take {1e3 * fastest:.3f} ms; "
+        "raise the target"
     )

@@ -1,8 +1,8 @@
 """Training with the rounding of the private program: fixed point with f fraction bits.
 
-The program folds a batch normalisation into the convolution in front, rounds weights to multiples of 2^-f, and truncates
-every layer's result to multiples of 2^-f (docs/engine.md). Here the same is done in float32, and the gradient passes
-rounding as if it were the identity (straight-through estimator, Y. Bengio et al., arXiv 1308.3432).
+The program folds a batch normalisation into the convolution in front, rounds weights to multiples of 2^-f, and
+truncates every layer's result to multiples of 2^-f (docs/engine.md). Here the same is done in float32, and the gradient
+passes rounding as if it were the identity (straight-through estimator, Y. Bengio et al., arXiv 1308.3432).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def round_through(x: Tensor, fraction_bits: int) -> Tensor:
 def fixed_point(model: nn.Module, example: Tensor, fraction_bits: int) -> Iterator[None]:
     """While entered, `model` computes as its program would: rounded weights, rounded results of every layer.
 
-    example: an input (N, ...), run once to see which batch normalisation follows which convolution. Batch normalisations
-    that are to count as folded must be in evaluation mode.
+    example: an input (N, ...), run once to see which batch normalisation follows which convolution. Batch
+    normalisations that are to count as folded must be in evaluation mode.
     """
     if not 1 <= fraction_bits <= 30:
         raise ValueError(f"expected 1 to 30 fraction bits, found {fraction_bits}")
@@ -48,9 +48,9 @@ def fixed_point(model: nn.Module, example: Tensor, fraction_bits: int) -> Iterat
     linear = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     for module in linear:
         module.forward = partial(_rounded_linear, module, pairs.get(module), fraction_bits)  # type: ignore[method-assign]
-    for module in model.modules():
-        if not list(module.children()) and module not in pairs:
-            handles.append(module.register_forward_hook(lambda _m, _i, y: round_through(y, fraction_bits)))
+    for leaf in model.modules():
+        if not list(leaf.children()) and leaf not in pairs:
+            handles.append(leaf.register_forward_hook(lambda _m, _i, y: round_through(y, fraction_bits)))
     try:
         yield
     finally:
@@ -60,7 +60,9 @@ def fixed_point(model: nn.Module, example: Tensor, fraction_bits: int) -> Iterat
             del module.forward
 
 
-def _rounded_linear(module: nn.Conv2d | nn.Linear, norm: nn.BatchNorm2d | None, fraction_bits: int, x: Tensor) -> Tensor:
+def _rounded_linear(
+    module: nn.Conv2d | nn.Linear, norm: nn.BatchNorm2d | None, fraction_bits: int, x: Tensor
+) -> Tensor:
     weight = module.weight
     if norm is None or norm.training:
         weight = round_through(weight, fraction_bits)
@@ -71,7 +73,8 @@ def _rounded_linear(module: nn.Conv2d | nn.Linear, norm: nn.BatchNorm2d | None, 
         weight = round_through(weight * scale, fraction_bits) / scale
     if isinstance(module, nn.Linear):
         return F.linear(x, weight, module.bias)
-    return module._conv_forward(x, weight, module.bias)
+    y: Tensor = module._conv_forward(x, weight, module.bias)
+    return y
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from moiety.search.architecture import Architecture, Choice
 from moiety.search.relax import freeze, gates
 from moiety.search.training import evaluating
 
-__all__ = ["Latency", "uniform_architecture"]
+__all__ = ["Latency", "base_architecture", "measure_batch_statistics", "uniform_architecture"]
 
 
 class Backend(Protocol):
@@ -29,15 +29,16 @@ class Backend(Protocol):
 class Latency:
     """Seconds of one private inference of `batch` samples, as a function of a supernet's architecture.
 
-    supernet: whose gates are meant; its weights are copied. Before an architecture is compiled, its batch statistics are
-    measured on `example`, so that its ranges, and with them the widths of its comparisons, are those of a trained network.
+    supernet: whose gates are meant; its weights are copied. Before an architecture is compiled, its batch statistics
+    are measured on `example`, so that its ranges, and with them the widths of its comparisons, are those of a trained
+    network.
     example: some real inputs (N, C, H, W).
     backend: of `moiety.cost`; `comparison` as in `moiety.private`, the same for all architectures.
 
     `table`, path of a gate -> candidate -> seconds relative to the gate's first candidate, comes from compiling each
     variant that differs from `base` (the first candidate everywhere) in one gate. One-gate differences do not add up
-    exactly, because operations in parallel share rounds, so each candidate's are scaled to make the architecture that has
-    it everywhere come out exactly.
+    exactly, because operations in parallel share rounds, so each candidate's are scaled to make the architecture that
+    has it everywhere come out exactly.
     """
 
     def __init__(
@@ -46,9 +47,7 @@ class Latency:
         self._supernet = copy.deepcopy(supernet)
         self.example, self.backend, self.batch, self.comparison = example, backend, batch, comparison
         self.names = {path: gate.names for path, gate in gates(supernet).items()}
-        if not self.names:
-            raise ValueError(f"{type(supernet).__name__} has no gates: make a supernet with moiety.search.relax")
-        self.base = Architecture({path: names[0] for path, names in self.names.items()})
+        self.base = base_architecture(supernet)
         self._costs: dict[str, Cost] = {}
         self.base_seconds = self.exact(self.base).seconds
         self.table = self._marginals()
@@ -97,6 +96,14 @@ class Latency:
                 for path in paths:
                     table[path][name] *= together / alone
         return table
+
+
+def base_architecture(supernet: nn.Module) -> Architecture:
+    """The first candidate at every gate: of a relaxed ReLU network, that network."""
+    found = {path: gate.names[0] for path, gate in gates(supernet).items()}
+    if not found:
+        raise ValueError(f"{type(supernet).__name__} has no gates: make a supernet with moiety.search.relax")
+    return Architecture(found)
 
 
 def uniform_architecture(latency: Latency, name: str) -> Architecture:

@@ -20,7 +20,7 @@ def classification_loss(
     distillation: float = 0.5,
     temperature: float = 4.0,
 ) -> Tensor:
-    """Cross entropy with the labels; with a teacher's logits as `target`, `distillation` of it is the teacher's loss."""
+    """Cross entropy with the labels; with a teacher's logits as `target`, `distillation` of it is theirs."""
     logits = logits.float()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if target is None or distillation == 0:
@@ -29,7 +29,7 @@ def classification_loss(
 
 
 def distillation_loss(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(teacher || student) at temperature T: G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015."""
+    """T^2 KL(teacher || student), both at temperature T (G. Hinton et al., arXiv 1503.02531)."""
     log_probabilities = F.log_softmax(logits.float() / temperature, 1)
     kl = F.kl_div(log_probabilities, F.softmax(target.float() / temperature, 1), reduction="batchmean")
     return temperature * temperature * kl

@@ -1,8 +1,8 @@
 """Data-parallel training by torch.distributed, with the result of one process up to rounding.
 
-Gradients are averaged after the backward pass by one reduction over all of them. DistributedDataParallel would hide that
-time behind the backward pass, but its hooks neither see `torch.autograd.grad`, which second-order search is made of, nor
-like parameters that a sampled path leaves out. Batch statistics are those of the global batch.
+Gradients are averaged after the backward pass by one reduction over all of them. DistributedDataParallel would hide
+that time behind the backward pass, but its hooks neither see `torch.autograd.grad`, which second-order search is made
+of, nor like parameters that a sampled path leaves out. Batch statistics are those of the global batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def average_gradients(gradients: Iterable[Tensor | None]) -> None:
     flat = torch.cat([g.reshape(-1) for g in present])
     dist.all_reduce(flat)
     flat /= world()
-    for gradient, part in zip(present, flat.split([g.numel() for g in present]), strict=True):
+    for gradient, part in zip(present, torch.split(flat, [g.numel() for g in present]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
@@ -69,7 +69,7 @@ def synchronised(model: nn.Module) -> Iterator[None]:
     """
     norms = [module for module in model.modules() if isinstance(module, BATCH_NORMS)] if world() > 1 else []
     for norm in norms:
-        norm.forward = partial(_global_batch_norm, norm)  # type: ignore[method-assign]
+        norm.forward = partial(_global_batch_norm, norm)  # type: ignore[method-assign, arg-type]
     try:
         yield
     finally:
@@ -95,4 +95,5 @@ def _global_batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     shape = (1, -1, *[1] * (x.ndim - 2))
     scale = torch.rsqrt(variance + norm.eps) * (1 if norm.weight is None else norm.weight)
     shift = -centre * scale + (0 if norm.bias is None else norm.bias)
-    return (values * scale.view(shape) + shift.view(shape)).to(x.dtype)
+    y: Tensor = values * scale.view(shape) + shift.view(shape)
+    return y.to(x.dtype)

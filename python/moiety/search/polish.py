@@ -1,7 +1,7 @@
 """Coordinate descent on discrete architectures, under the exact latency.
 
-A search by gradients ends in an architecture by taking every gate's most probable candidate, and loses there what it has
-gained. Flipping gates one by one on a measured objective does not (A. Rakhlin et al., "Coordinate Descent for Network
+A search by gradients ends in an architecture by taking every gate's most probable candidate, and loses there what it
+has gained. Flipping gates one by one on a measured objective does not ("Coordinate Descent for Network
 Linearization", arXiv 2511.11781, for masks of ReLUs).
 """
 
@@ -45,9 +45,9 @@ def polish(
     With a target (seconds), architectures above it are not accepted: first the flips that lose least per millisecond
     saved are made until it is met. Without one, `weight` per second is added to the loss.
 
-    A round scores every flip, ranks flips and pairs of flips by the loss that they predict, and scores the `trials` best
-    that fit in turn; the first that is truly better, the best of all tried, is taken. `progress` hears of every accepted
-    architecture, with its loss and seconds.
+    A round scores every flip, ranks flips and pairs of flips by the loss that they predict, and scores the `trials`
+    best that fit; the best of those is taken if it is truly better. `progress` hears of every accepted architecture,
+    with its loss and seconds.
     """
 
     def objective(architecture: Architecture) -> float:
@@ -61,13 +61,17 @@ def polish(
         if progress is not None:
             progress(current, score(current), seconds)
         single = flips(current, latency, score)
-        moves = sorted(single + list(_pairs(single)), key=lambda m: m.loss + (0 if target is not None else weight * m.seconds))
+        moves = sorted(
+            single + list(_pairs(single)), key=lambda m: m.loss + (0 if target is not None else weight * m.seconds)
+        )
         slack = float("inf") if target is None else target - seconds
         best, best_value, tried = current, value, 0
         for move in moves:
             if tried == trials:
                 break
-            if move.seconds > slack + 0.02 * seconds:  # the table is only nearly right: near the target, ask the compiler
+            if (
+                move.seconds > slack + 0.02 * seconds
+            ):  # the table is only nearly right: near the target, ask the compiler
                 continue
             candidate = current.but(move.changes)
             if target is not None and latency.exact(candidate).seconds > target:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from moiety.nn import Gate, X2Act, initialise_x2
-from moiety.search.architecture import Architecture, Choice
+from moiety.search.architecture import Architecture
 
-__all__ = ["export", "freeze", "gates", "relax"]
+__all__ = ["choose", "export", "freeze", "gates", "relax"]
 
 ACTIVATIONS = ("relu", "x2", "identity")
 POOLS = ("max", "avg")
@@ -32,16 +32,15 @@ def relax(
     pools: Sequence[str] = POOLS,
     granularity: Literal["layer", "channel"] = "layer",
 ) -> nn.Module:
-    """A copy of `model` in which every activation (ReLU, ReLU6, X2Act) and every pooling is a `Gate` over the named candidates.
+    """A copy of `model` in which every activation (ReLU, ReLU6, X2Act) and every pooling is a `Gate` over candidates.
 
-    The weights stay; a gate has the path of the module that it replaces, and that module is one of its candidates. An
-    activation whose channels the network fixes gets one triple of coefficients a channel, started at the fit of ReLU for
-    the inputs that it has (`moiety.nn.initialise_x2`).
+    The weights stay; a gate has the path of the module that it replaces, and that module is one of its candidates. A
+    new quadratic has one triple of coefficients a channel, started at the fit of ReLU for the inputs that it gets
+    (`moiety.nn.initialise_x2`).
 
-    example: an input (N, ...) that shows every activation's channels and, where no batch normalisation is in front, the
-    statistics of its inputs: a few real samples are best.
-    activations, pools: names of the candidates, of ("relu", "x2", "identity") and ("max", "avg"); fewer than two of them
-    leave modules of that kind as they are.
+    example: inputs (N, ...) that show every activation's channels and the statistics of its inputs: real samples.
+    activations, pools: names of the candidates, of ("relu", "x2", "identity") and ("max", "avg"); fewer than two of
+    them leave modules of that kind as they are.
     """
     for names, known in ((activations, ACTIVATIONS), (pools, POOLS)):
         if set(names) - set(known) or len(set(names)) != len(names):
@@ -67,8 +66,8 @@ def relax(
         supernet.set_submodule(path, gate.train(module.training))
     if not gates(supernet):
         raise ValueError(
-            f"{type(model).__name__} has nothing to search for: expected modules nn.ReLU, moiety.nn.X2Act, nn.MaxPool2d or "
-            "nn.AvgPool2d, and at least two candidates"
+            f"{type(model).__name__} has nothing to search for: expected modules nn.ReLU, moiety.nn.X2Act, "
+            "nn.MaxPool2d or nn.AvgPool2d, and at least two candidates"
         )
     if fresh:
         _start_quadratics(supernet, example, fresh)
@@ -90,13 +89,17 @@ def freeze(model: nn.Module, architecture: Architecture, example: Tensor | None 
     else:
         names = {name for c in architecture.gates.values() for name in ([c] if isinstance(c, str) else c)}
         if example is None:
-            raise ValueError("freezing a network without gates needs example=, an input: its activations' channels are unknown")
-        frozen = relax(model, example, granularity=_granularity(architecture), pools=POOLS if names & set(POOLS) else ())
+            raise ValueError(
+                "freezing a network without gates needs example=, an input: its activations' channels are unknown"
+            )
+        frozen = relax(
+            model, example, granularity=_granularity(architecture), pools=POOLS if names & set(POOLS) else ()
+        )
     found = gates(frozen)
     if set(found) != set(architecture.gates):
         raise ValueError(
-            f"the architecture is of another network: gates {sorted(set(architecture.gates) - set(found))} are not in the "
-            f"model, and it says nothing of {sorted(set(found) - set(architecture.gates))}"
+            f"the architecture is of another network: gates {sorted(set(architecture.gates) - set(found))} are not in "
+            f"the model, and it says nothing of {sorted(set(found) - set(architecture.gates))}"
         )
     choose(frozen, architecture)
     for path, gate in found.items():
@@ -145,7 +148,7 @@ def _pool(name: str, module: nn.Module) -> nn.Module:
     if type(module) is kind:
         return module
     assert isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
-    return kind(module.kernel_size, module.stride, module.padding, ceil_mode=module.ceil_mode)  # type: ignore[arg-type]
+    return kind(module.kernel_size, module.stride, module.padding, ceil_mode=module.ceil_mode)
 
 
 @torch.no_grad()
@@ -155,7 +158,9 @@ def _inputs(model: nn.Module, example: Tensor, found: dict[str, nn.Module]) -> d
 
     def see(path: str, x: Tensor) -> None:
         if path in channels:
-            raise ValueError(f"{path} runs twice in one forward: give each place a module of its own, so that it gets a gate")
+            raise ValueError(
+                f"{path} runs twice in one forward: give each place a module of its own, so that it gets a gate"
+            )
         channels[path] = x.shape[1]
 
     handles = [

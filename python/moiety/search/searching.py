@@ -1,9 +1,9 @@
 """`search`: the architecture with the best validation loss at a latency.
 
 Three phases. Shared weights: one sampled architecture a batch, so that they rank discrete architectures (shared.py).
-Gradients: PASNet's alternation of architecture and weight steps on the soft mixture (bilevel.py), with a temperature that
-falls and gates that are frozen once they are decided. Polish: from where that ends and from a greedy start, coordinate
-descent on the shared weights' score under the exact latency (polish.py).
+Gradients: PASNet's alternation of architecture and weight steps on the mixture (bilevel.py), with a temperature
+that falls and gates that are frozen once they are decided. Polish: from where that ends and from a greedy start,
+coordinate descent on the shared weights' score under the exact latency (polish.py).
 """
 
 from __future__ import annotations
@@ -117,8 +117,7 @@ def search(
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> SearchResult:
-    """Searches the gates of `supernet` (which stays as it is) for the lowest loss on `valid` at the latency that `config`
-    asks for.
+    """The architecture of the lowest loss on `valid` at the latency that `config` asks for; `supernet` stays as it is.
 
     scorer: of `prepare`, to share it among searches; else it is made here. teacher: a network to distil from.
     """
@@ -140,9 +139,7 @@ def search(
         gate.choose(None)
     if config.epochs:
         kept = None if checkpoint is None else _Part(checkpoint, state, "gradients")
-        history = descend(
-            mixture, train, valid, latency, config, teacher=teacher, progress=progress, checkpoint=kept
-        )
+        history = descend(mixture, train, valid, latency, config, teacher=teacher, progress=progress, checkpoint=kept)
     found = export(mixture)
     if config.trials:
         starts = {found.key: found, latency.base.key: latency.base}
@@ -307,7 +304,7 @@ def _shuffled(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Ten
 
 
 def _endless(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Validation batches for one training epoch: as many passes over the split as it takes, each in an order of its own."""
+    """Validation batches for one training epoch: as many passes as it takes, each in an order of its own."""
     config = replace(config, batch=min(config.batch, len(split)))
     for again in count():
         yield from _shuffled(split, config, epoch * 1000 + again)

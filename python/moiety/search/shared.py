@@ -1,10 +1,10 @@
 """Weights shared by all architectures, trained so that they rank them, and the score of an architecture with them.
 
 A supernet trained as a soft mixture ranks discrete architectures badly: no path ever ran alone. Here every batch trains
-one sampled architecture (S. Guo et al., "Single Path One-Shot", ECCV 2020), in turn with the supernet's first candidates
-everywhere and with the cheapest (the sandwich rule, J. Yu and T. Huang, ICCV 2019), distilled from the teacher. A sampled
-architecture first draws how frequent each candidate shall be, so that networks near every corner are trained, not only
-mixtures of equal parts. To score one, its batch statistics are measured anew.
+one sampled architecture (S. Guo et al., "Single Path One-Shot", ECCV 2020), in turn with the supernet's first
+candidates everywhere and with the cheapest (the sandwich rule, J. Yu and T. Huang, ICCV 2019), distilled from the
+teacher. A sampled architecture first draws how frequent each candidate shall be, so that networks near every corner are
+trained, not only mixtures of equal parts. To score one, its batch statistics are measured anew.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moiety.data import Split, batches, in_order
+from moiety.nn import DivergenceError
 from moiety.search import parallel
-from moiety.search.architecture import Architecture
+from moiety.search.architecture import Architecture, Choice
 from moiety.search.latency import measure_batch_statistics
 from moiety.search.losses import teach
 from moiety.search.relax import choose, gates
@@ -26,12 +27,14 @@ from moiety.search.training import Checkpoint, FitConfig, Progress, Stepper, cyc
 
 __all__ = ["Scorer", "sample_architecture", "train_shared"]
 
+ALLOWED = 0.1  # of an epoch's steps, that may diverge and are left out
+
 
 def sample_architecture(names: dict[str, tuple[str, ...]], rng: np.random.Generator) -> Architecture:
     """Every gate draws its candidate, with frequencies that are drawn first, uniformly from the simplex."""
     known = list(dict.fromkeys(name for candidates in names.values() for name in candidates))
     frequency = dict(zip(known, rng.dirichlet(np.ones(len(known))), strict=True))
-    chosen = {}
+    chosen: dict[str, Choice] = {}
     for path, candidates in names.items():
         weights = np.array([frequency[name] for name in candidates]) + 1e-9
         chosen[path] = candidates[int(rng.choice(len(candidates), p=weights / weights.sum()))]
@@ -48,7 +51,7 @@ def train_shared(
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Trains the weights of `supernet` in place on one architecture a batch; every fourth is one of `corners` in turn."""
+    """Trains the weights of `supernet` in place, one architecture a batch; every fourth is one of `corners` in turn."""
     supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parallel.same_everywhere(supernet)
     names = {path: gate.names for path, gate in gates(supernet).items()}
@@ -61,7 +64,7 @@ def train_shared(
     for epoch in range(first, config.epochs):
         supernet.train()
         rng = np.random.default_rng((config.seed, epoch, 2))
-        total = 0.0
+        total, diverged = 0.0, 0
         with parallel.synchronised(supernet):
             data = batches(
                 train,
@@ -76,9 +79,14 @@ def train_shared(
                 drawn = sample_architecture(names, rng)
                 choose(supernet, corners[step // 4 % len(corners)] if corners and step % 4 == 0 else drawn)
                 rate = config.learning_rate * cycle((epoch * steps + step) / (config.epochs * steps), config.warm_up)
-                loss, _ = stepper(
-                    images, labels, teach(teacher, images, config.bfloat16), rate, bfloat16=config.bfloat16
-                )
+                target = teach(teacher, images, config.bfloat16)
+                try:
+                    loss, _ = stepper(images, labels, target, rate, bfloat16=config.bfloat16)
+                except DivergenceError:  # one architecture's with weights that are not its own: a step without it
+                    diverged += 1
+                    if diverged > ALLOWED * (step + 1 + 1 / ALLOWED):
+                        raise
+                    continue
                 total += loss
                 if progress is not None:
                     progress(
@@ -94,8 +102,8 @@ def train_shared(
 class Scorer:
     """Validation loss of an architecture with a supernet's weights; remembered.
 
-    supernet: with shared weights; copied. valid: the images to score on. calibration: batches (N, C, H, W) on which each
-    architecture's batch statistics are measured before.
+    supernet: with shared weights; copied. valid: the images to score on. calibration: batches (N, C, H, W) on which
+    each architecture's batch statistics are measured before.
     """
 
     def __init__(self, supernet: nn.Module, valid: Split, calibration: list[Tensor], *, bfloat16: bool = True) -> None:

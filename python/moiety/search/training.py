@@ -1,8 +1,8 @@
 """`fit`, one loop that trains any network of this package, and `evaluate`.
 
 SGD with Nesterov momentum, one triangular learning-rate cycle, label smoothing, distillation, bfloat16 autocast with
-channels last, clipped gradients, and an exponential moving average of the weights, which is what remains in the end. For
-quadratic activations: a learning rate of their own for their coefficients, and the boundary loss on their inputs.
+channels last, clipped gradients, and an exponential moving average of the weights, which is what remains in the end.
+For quadratic activations: a learning rate of their own for their coefficients, and the boundary loss on their inputs.
 """
 
 from __future__ import annotations
@@ -26,9 +26,21 @@ from moiety.search.extremes import extreme_images
 from moiety.search.fixed import fixed_point
 from moiety.search.losses import classification_loss, teach
 
-__all__ = ["Checkpoint", "FitConfig", "Progress", "Stepper", "average_weights", "cycle", "evaluate", "fit"]
+__all__ = [
+    "Checkpoint",
+    "FitConfig",
+    "Progress",
+    "Schedule",
+    "Stepper",
+    "average_weights",
+    "certify",
+    "cycle",
+    "evaluate",
+    "fit",
+]
 
 Progress = Callable[[dict[str, Any]], None]
+Schedule = Callable[[nn.Module, float], None]  # a network, and the part of the training that is done
 
 
 class Checkpoint(Protocol):
@@ -52,7 +64,7 @@ class FitConfig:
     distillation: float = 0.5  # weight of the teacher's loss, when there is a teacher
     temperature: float = 4.0  # of distillation
     clip: float = 2.0  # norm of the gradient
-    bound: float = 10.0  # B of the boundary loss; beyond its margin training ends with an error
+    bound: float = 10.0  # B of the boundary loss; a training must not end beyond its margin
     penalty: float = 0.1  # weight of the boundary loss
     average: float = 0.998  # decay of the weights' moving average, a step
     settle: int = 0  # last epochs, with frozen batch statistics: trains what inference computes
@@ -70,7 +82,7 @@ class FitConfig:
             raise ValueError(f"expected at least one epoch and one image a batch, found {self.epochs} and {self.batch}")
         if not max(self.settle, self.fixed_epochs) <= self.epochs:
             raise ValueError(
-                f"expected settle and fixed_epochs within {self.epochs} epochs, found {self.settle}, {self.fixed_epochs}"
+                f"settle {self.settle}, fixed_epochs {self.fixed_epochs}: expected at most {self.epochs} each"
             )
 
     @property
@@ -87,14 +99,16 @@ def fit(
     valid: Split | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    schedule: Schedule | None = None,
 ) -> list[dict[str, Any]]:
     """Trains `model` in place on `split`; what remains are the averaged weights, in evaluation mode.
 
-    teacher: a network to distil from. valid: images to measure accuracy on after every epoch; the training does not look
-    at it. Under torch.distributed every process calls this; the result is one process's up to rounding.
+    teacher: a network to distil from. valid: images to measure accuracy on after every epoch; the training does not
+    look at it. schedule: changes the network (and its average) before every step. Under torch.distributed every process calls this; the result is one process's up to rounding.
 
     Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, and with
-    `valid` accuracy. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges.
+    `valid` accuracy. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges or ends with
+    a quadratic activation out of its certified range.
     """
     config = config or FitConfig()
     if config.batch > len(split):
@@ -128,17 +142,25 @@ def fit(
                 if rounding and step == 0:
                     stack.enter_context(fixed_point(model, images, config.fraction_bits))
                 seen = epoch * steps + step
+                if schedule is not None:
+                    for network in (model, averaged):
+                        schedule(network, seen / (config.epochs * steps))
                 rate = config.learning_rate * cycle(seen / (config.epochs * steps), config.warm_up)
                 extra = extreme_images(images, config.extremes, split, rng) if settling else None
                 target = teach(teacher, images, config.bfloat16)
-                loss, penalty = stepper(images, labels, target, rate, extra=extra, bfloat16=config.bfloat16 and not rounding)
+                loss, penalty = stepper(
+                    images, labels, target, rate, extra=extra, bfloat16=config.bfloat16 and not rounding
+                )
                 average_weights(averaged, model, min(config.average, (1 + seen) / (10 + seen)))
-                XX
+                totals = [totals[0] + loss, totals[1] + penalty]
                 if progress is not None:
                     progress(
                         {"phase": "fit", "epoch": epoch, "epochs": config.epochs, "step": step, "steps": steps}
                         | {"loss": totals[0] / (step + 1), "penalty": totals[1] / (step + 1), "rate": rate}
                     )
+        if schedule is not None:
+            for network in (model, averaged):
+                schedule(network, (epoch + 1) / config.epochs)
         loss, penalty = (parallel.mean(total / steps) for total in totals)
         record = {"epoch": epoch, "loss": loss, "penalty": penalty, "peak": stepper.peak}
         record["seconds"] = time.monotonic() - started
@@ -154,7 +176,18 @@ def fit(
             )
     model.load_state_dict(averaged.state_dict())
     model.eval()
+    certify(model, split, config.bound)
     return history
+
+
+@torch.no_grad()
+def certify(model: nn.Module, split: Split, bound: float, *, images: int = 1000) -> None:
+    """Raises `moiety.nn.DivergenceError`, which names the layer, if some of the first images drives a quadratic
+    activation out of the range that the boundary `bound` certifies."""
+    with evaluating(model), RangeWatch(model, bound) as watch:
+        for inputs, _ in in_order(split.subset(np.arange(min(images, len(split)))), 250):
+            model(inputs)
+            watch.check()
 
 
 @torch.no_grad()
@@ -215,7 +248,10 @@ class Stepper:
         extra: Tensor | None = None,
         bfloat16: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Classification loss and boundary loss; raises `DivergenceError` where they are not finite."""
+        """Classification loss and boundary loss; raises `DivergenceError`, with the layer, where they are not finite.
+
+        An input out of the range is the boundary loss's to bring back, until the end of the training (`certify`).
+        """
         c = self.config
         inputs = images if extra is None else torch.cat([images, extra]).contiguous(memory_format=torch.channels_last)
         with RangeWatch(self.model, c.bound) as watch:
@@ -232,11 +268,11 @@ class Stepper:
             penalty = watch.penalty()
             peaks = watch.peaks()
             self.peak = max(peaks.values(), default=0.0)
-            if not math.isfinite(loss.item() + penalty.item()) or not self.peak <= watch.limit:
+            if not math.isfinite(loss.item() + penalty.item()):
                 watch.check()
                 raise DivergenceError(
-                    f"{first_not_finite(self.model, inputs)}: the loss is {loss.item()}: lower the learning rate (its peak "
-                    f"is {c.learning_rate:g}) or clip the gradient harder (its norm is clipped at {c.clip:g})"
+                    f"{first_not_finite(self.model, inputs)}: the loss is {loss.item()}: lower the learning rate (its "
+                    f"peak is {c.learning_rate:g}) or clip the gradient harder (its norm is clipped at {c.clip:g})"
                 )
         return loss, penalty
 
@@ -245,7 +281,9 @@ class Stepper:
         parallel.average_gradients(p.grad for p in self._weights)
         norm = nn.utils.clip_grad_norm_(self._weights, self.config.clip)
         if not math.isfinite(norm.item()):
-            worst = next(n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
+            worst = next(
+                n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
+            )
             raise DivergenceError(f"{worst}: its gradient is not finite: lower the learning rate or the boundary")
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
@@ -253,7 +291,7 @@ class Stepper:
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> torch.optim.SGD:
-    """Weight decay for the matrices alone; a rate of their own for the quadratics' coefficients; gates' alphas left out."""
+    """Weight decay for the matrices alone; a rate of their own for the quadratics' coefficients; no gates' alphas."""
     alphas = {id(module.alpha) for module in model.modules() if isinstance(module, Gate)}
     coefficients = [p for module in model.modules() if isinstance(module, X2Act) for p in module.parameters()]
     chosen = alphas | {id(p) for p in coefficients}

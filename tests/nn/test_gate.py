@@ -129,6 +129,19 @@ def test_a_weight_of_zero_costs_nothing() -> None:
     torch.testing.assert_close(gate(images()), images())
 
 
+def test_only_the_input_is_kept_for_the_backward_pass() -> None:
+    gate, x = make(), torch.randn(2, CHANNELS, 32, 32).requires_grad_()
+    kept: dict[int, int] = {}
+
+    def pack(t: Tensor) -> Tensor:
+        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        gate(x)
+    assert sum(size for size in kept.values() if size >= x.untyped_storage().nbytes()) == x.untyped_storage().nbytes()
+
+
 def test_refusals() -> None:
     gate = make()
     with pytest.raises(ValueError, match="at least two"):

@@ -8,6 +8,7 @@ names the layer as soon as an input leaves what the program will be certified fo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, cast
 
@@ -87,6 +88,17 @@ class RangeWatch:
                     f"(boundary {self.bound:.4g} with its margin): lower the learning rate, raise the weight of the "
                     "boundary loss, clip the slopes (moiety.nn.clip_slopes), or put a batch normalisation in front"
                 )
+
+    def static_bounds(self, measured: Mapping[str, float]) -> dict[str, float]:
+        """What `moiety.private.calibrate` measured, with B for every quadratic activation in place of its own maxima.
+
+        For `moiety.private.compile`: a program made with these bounds computes every activation right on whatever
+        input `check` lets pass, and does not depend on how large the inputs happen to be on the calibration data.
+        Gates may have been frozen meanwhile, at the same paths.
+        """
+        watched = [p for p, m in self._modules.items() if not isinstance(m, Gate) or _quadratic_is_live(m)]
+        rest = {path: value for path, value in measured.items() if path not in watched}
+        return rest | {f"{path}:input": self.bound for path in watched}
 
     def _begin(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._excess, self._peaks = {}, {}

@@ -234,6 +234,12 @@ def test_exports_to_plain_arithmetic() -> None:
     assert operators <= {"aten.mul.Tensor", "aten.add.Tensor", "aten.view.default", "aten.reshape.default"}
 
 
+@pytest.mark.parametrize("function", [quadratic, torch.ops.moiety.quadratic], ids=["function", "operator"])
+def test_compiles_whole(function: Callable[..., Tensor]) -> None:
+    torch.compiler.reset()
+    compare(arguments((2, 4, 3, 3)), torch.compile(function, backend="aot_eager", fullgraph=True))
+
+
 def test_traces_without_data() -> None:
     with torch._subclasses.FakeTensorMode() as mode:
         values = [mode.from_tensor(v.detach()) for v in arguments((2, 4, 3, 3)) if v is not None]

@@ -70,7 +70,7 @@ def _fits_kernel(x: Tensor, *coefficients: Tensor | None) -> bool:
         and x.device.type == "cpu"
         and type(x) in _PLAIN
         and x.numel() > 0
-        and torch._C._functorch.maybe_current_level() is None
+        and not torch._C._are_functorch_transforms_active()
         and all(v is None or (v.dtype is torch.float32 and type(v) in _PLAIN) for v in coefficients)
     )
 

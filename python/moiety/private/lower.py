@@ -146,6 +146,8 @@ class Lowering:
                 fits = self.untruncated(user, bound + float(np.abs(user.attrs["b"]).max()), fraction)
             elif user.kind in ("reshape", "permute"):
                 fits = self.untruncated(user, bound, fraction)
+            elif user.kind == "sumpool":
+                fits = self.untruncated(user, bound * user.attrs["count"], fraction)
             elif user.kind == "linear":
                 weight, bias, conv = (user.attrs[key] for key in ("weight", "bias", "conv"))
                 y = self.tighten(user, ranges.linear_interval(x, node.shape, weight, bias, conv)).bound

@@ -63,8 +63,8 @@ class _Prepared:
             return terms.seconds(work), terms.a
         if work.row in _LOCAL:
             return terms.seconds(work), terms.seconds(work)
-        own = max(0.0, terms.a - link.hop) * work.rounds + max(0.0, terms.b - link.byte) * work.bytes
-        return own + terms.c * work.work, own + terms.c * work.work
+        own = max(0.0, terms.seconds(work) - link.hop * work.rounds)
+        return own, own
 
     @cached_property
     def checks(self) -> dict[int, Step]:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from moiety import cli_cost
+
 if TYPE_CHECKING:
     from moiety.private.client import ClientConfig
     from moiety.private.program import Program
@@ -450,3 +452,6 @@ def doctor(json: Json = False) -> None:
     from moiety.doctor import run
 
     raise typer.Exit(run(json=json))
+
+
+cli_cost.register(app)

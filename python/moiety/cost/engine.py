@@ -59,7 +59,7 @@ class _Prepared:
         if not work.row:
             return 0.0, 0.0
         terms, link = self.table.row(self.program.ring, work.row), self.table.link
-        if work.row in ("linear", "depthwise"):
+        if not work.by_client:
             return terms.seconds(work), terms.a
         if work.row in _LOCAL:
             return terms.seconds(work), terms.seconds(work)
@@ -115,7 +115,7 @@ class _Prepared:
         return ["dcf" if i in chosen else "circuit" for i in range(len(extra))]
 
 
-_LOCAL = ("linear", "depthwise", "shift", "sumpool", "move")
+_LOCAL = ("shift", "sumpool", "move")
 
 
 class EngineBackend:

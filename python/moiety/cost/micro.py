@@ -184,7 +184,7 @@ def _shape(kind: str, ring: int, given: Mapping[str, int]) -> dict[str, int]:
     return s
 
 
-def chain(kind: str, count: int, *, ring: int = 64, parallel: bool = False, **shape: int) -> Program:
+def chain(kind: str, count: int, *, ring: int = 64, parallel: bool = False, **shape: Any) -> Program:
     """`count` operators of one kind, one after the other, between sharing the input and revealing one value.
 
     Those that do not fit their own result (`SIDE_BY_SIDE`), or all if `parallel`, read the same tensor each: local ones

@@ -60,7 +60,7 @@ class Trio:
         self._directory = tempfile.TemporaryDirectory(prefix="moiety-")
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._pipes: dict[str, connection.Connection[Any, Any]] = {}
-        self._programs: dict[str, int] = {}  # by hash of program and weights
+        self._files: dict[int, tuple[Program, str]] = {}  # by identity
         links = {name: socket.socketpair() for name in ("parties", "side", "server", "client")}
         ends = {
             "server": [links[name][0] for name in ("parties", "side", "server")],
@@ -111,13 +111,13 @@ class Trio:
         return samples
 
     def _file(self, program: Program) -> str:
-        key = program.hash + program.weights_hash
-        number = self._programs.setdefault(key, len(self._programs))
-        path = Path(self._directory.name) / f"{number}"
-        if not path.with_suffix(".server").exists():
+        """Where the program lies for the processes; one object is written once."""
+        if id(program) not in self._files:
+            path = Path(self._directory.name) / f"{len(self._files)}"
             program.save(path.with_suffix(".server"))
             program.without_weights().save(path.with_suffix(".client"))
-        return str(path)
+            self._files[id(program)] = (program, str(path))
+        return self._files[id(program)][1]
 
     def _receive(self, role: str) -> dict[str, Any]:
         try:
@@ -153,7 +153,7 @@ def _commands(pipe: connection.Connection[Any, Any]) -> Iterator[dict[str, Any]]
             yield json.loads(pipe.recv_bytes())
 
 
-def _planned(command: dict[str, Any], cache: dict[str, Any], suffix: str) -> tuple[Program, Plan]:
+def _planned(command: dict[str, Any], cache: dict[Any, Any], suffix: str) -> tuple[Program, Plan]:
     """The program and plan of a command; a file is read once while it is the same."""
     if cache.get("path") != command["program"]:
         cache.clear()
@@ -165,7 +165,7 @@ def _planned(command: dict[str, Any], cache: dict[str, Any], suffix: str) -> tup
 
 
 def _deal(pipe: connection.Connection[Any, Any], channels: list[Any], settings: dict[str, Any]) -> None:
-    cache: dict[str, Any] = {}
+    cache: dict[Any, Any] = {}
     weight_seed = mpc.random_block()
     channels[0].send(CONTROL, weight_seed)
     for command in _commands(pipe):
@@ -185,7 +185,7 @@ def _compute(role: str, pipe: connection.Connection[Any, Any], channels: list[An
     peer, side, dealer = channels
     server = role == "server"
     weight_seed = bytes(dealer.recv()[1]) if server else b""
-    cache: dict[str, Any] = {}
+    cache: dict[Any, Any] = {}
     for command in _commands(pipe):
         program, made = _planned(command, cache, f".{role}")
         if "weights" not in cache:

@@ -36,6 +36,9 @@ WIDE = ("input", "linear", "x2", "square", "multiply")
 MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool")
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8
+# Readers of a layer whose input stayed at the scale of a product, and the bits of the ring that are kept free for them.
+ROOMY = ("linear", "x2", "square", "add", "subtract", "relu", "hardtanh", "maxpool", "argmax")
+ROOM_BITS = 4
 
 
 def is_map(node: Node) -> bool:
@@ -84,7 +87,7 @@ class Lowering:
             mine = wants[node]
             if node.kind == "linear" or is_map(node):
                 passed = {"opened"}
-            elif node.kind in ("x2", "square", "multiply"):
+            elif node.kind in ("x2", "multiply"):
                 passed = {"full"}
             elif node.kind in NARROW or node.kind == "argmax":
                 passed = {"low"}
@@ -92,7 +95,7 @@ class Lowering:
                 passed = mine
             elif node.kind in ENLARGING:
                 passed = {"full" if want == "opened" else want for want in mine}
-            elif node.kind == "sumpool" or is_division(node):
+            elif node.kind in ("square", "sumpool") or is_division(node):
                 passed = {"raw"}
             else:  # add, subtract, slice, constants
                 passed = {"low" if want == "low" else "raw" for want in mine}
@@ -131,6 +134,40 @@ class Lowering:
             user.kind == "linear" or is_map(user) or (user.kind in ("reshape", "permute") and self.loose(user))
             for user in self.users[node]
         )
+
+    def untruncated(self, node: Node, bound: float, fraction: int) -> bool:
+        """May the full form stay at this large scale, because only linear layers read it and their results leave room
+        in the ring? That saves an exchange. `bound`: of the node's magnitude."""
+        if self.ring < 64 or node is self.graph.output:
+            return False
+        x = ranges.symmetric(bound, len(node.shape), "proved")
+        for user in self.users[node]:
+            if is_constant_add(user):
+                fits = self.untruncated(user, bound + float(np.abs(user.attrs["b"]).max()), fraction)
+            elif user.kind in ("reshape", "permute"):
+                fits = self.untruncated(user, bound, fraction)
+            elif user.kind == "sumpool":
+                fits = self.untruncated(user, bound * user.attrs["count"], fraction)
+            elif user.kind == "linear":
+                weight, bias, conv = (user.attrs[key] for key in ("weight", "bias", "conv"))
+                y = self.tighten(user, ranges.linear_interval(x, node.shape, weight, bias, conv)).bound
+                fits = self.has_room(user, y if bias is None else max(y, float(np.abs(bias).max())), fraction)
+            elif is_map(user):
+                b = user.attrs["b"]
+                y = bound * float(np.abs(user.attrs["a"]).max()) + (0.0 if b is None else float(np.abs(b).max()))
+                fits = self.has_room(user, y, fraction)
+            else:
+                fits = False
+            if not fits:
+                return False
+        return True
+
+    def has_room(self, layer: Node, bound: float, fraction: int) -> bool:
+        """Does the layer's result on an input of this scale leave the bits that its readers need: one for an exact
+        truncation, the others for sums? Averages and products would need more."""
+        scale = fraction + self.f + int(layer.attrs.get("extra_bits", 0))
+        simple = all(user.kind in ROOMY or is_constant_add(user) or is_map(user) for user in self.users[layer])
+        return simple and bits_for(bound, scale) <= self.ring - ROOM_BITS
 
     # ---- intervals --------------------------------------------------------------------------------------------------
 
@@ -230,6 +267,8 @@ class Lowering:
         extra = self.out.tensors[number].fraction - self.f
         if extra <= 0 or (extra <= LOOSE_BITS and self.loose(node)):
             return number
+        if self.untruncated(node, self.interval(number).bound, self.out.tensors[number].fraction):
+            return number
         return self.truncate(node, number, exact=True)
 
     def make_opened(self, node: Node) -> int:
@@ -267,24 +306,25 @@ class Lowering:
         number = self.get("raw", node)
         return number if self.out.tensors[number].fraction <= self.f else self.truncate(node, number, exact=False)
 
-    def truncate(self, node: Node, number: int, exact: bool) -> int:
-        """To scale f, by an exchange in the full ring or without a message to fewer bits."""
+    def truncate(self, node: Node, number: int, exact: bool, fraction: int | None = None) -> int:
+        """To scale f or another, by an exchange in the full ring or without a message to fewer bits."""
         t = self.out.tensors[number]
-        shift = t.fraction - self.f
+        fraction = self.f if fraction is None else fraction
+        shift = t.fraction - fraction
         before = self.interval(number)
         # Off by less than one unit: the floor of both shares, or one more.
-        interval = self.tighten(node, before.widen(2.0**-self.f))
+        interval = self.tighten(node, before.widen(2.0**-fraction))
         attrs: dict[str, Any] = {"shift": shift}
         limit = self.limits.get(node) if node.kind in MEASURED else None
         if self.check_range and limit is not None:
-            bits = bits_for(limit + 2.0**-self.f, self.f)
-            if bits < bits_for(interval.bound, self.f):
+            bits = bits_for(limit + 2.0**-fraction, fraction)
+            if bits < bits_for(interval.bound, fraction):
                 attrs["check_bits"] = bits
-                interval = interval.clip((2.0 ** (bits - 1) - 1) / 2.0**self.f)
+                interval = interval.clip((2.0 ** (bits - 1) - 1) / 2.0**fraction)
         if exact and bits_for(before.bound, t.fraction) > self.ring - 1:
             self.out.refuse(before, t.fraction, self.ring - 1, node, "truncate")
         bits = self.ring if exact else self.ring - shift
-        return self.out.emit("truncate", [number], t.shape, self.f, bits, interval, node, attrs)
+        return self.out.emit("truncate", [number], t.shape, fraction, bits, interval, node, attrs)
 
     def extend(self, node: Node) -> int:
         """From the few bits that an activation left to the full ring."""

@@ -112,15 +112,9 @@ def _tls(certs: Path | None, name: str | None, role: str) -> Tls | None:
 
 
 def _network(text: str | None) -> Network:
-    from moiety.private.transport import Network
+    from moiety.cost import network_of
 
-    if text is not None and ":" in text:
-        try:
-            rtt, mbit = (float(part) for part in text.split(":"))
-        except ValueError:
-            raise ValueError(f"network is {text!r}: expected lan, wan or RTT_MS:MBIT") from None
-        return Network(rtt_ms=rtt, mbit=mbit)
-    return Network.of(text)
+    return network_of(text)
 
 
 @contextmanager

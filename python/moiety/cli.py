@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from moiety import cli_cost
+
 if TYPE_CHECKING:
     from moiety.private.client import ClientConfig
     from moiety.private.program import Program
@@ -110,15 +112,9 @@ def _tls(certs: Path | None, name: str | None, role: str) -> Tls | None:
 
 
 def _network(text: str | None) -> Network:
-    from moiety.private.transport import Network
+    from moiety.cost import network_of
 
-    if text is not None and ":" in text:
-        try:
-            rtt, mbit = (float(part) for part in text.split(":"))
-        except ValueError:
-            raise ValueError(f"network is {text!r}: expected lan, wan or RTT_MS:MBIT") from None
-        return Network(rtt_ms=rtt, mbit=mbit)
-    return Network.of(text)
+    return network_of(text)
 
 
 @contextmanager
@@ -450,3 +446,6 @@ def doctor(json: Json = False) -> None:
     from moiety.doctor import run
 
     raise typer.Exit(run(json=json))
+
+
+cli_cost.register(app)

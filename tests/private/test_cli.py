@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from moiety.cli import app
 
-COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor")
+COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor", "profile")
 
 
 def moiety(*words, timeout=60, code=0, cwd=None):

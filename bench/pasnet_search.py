@@ -46,8 +46,8 @@ from moiety.search import (
 )
 
 MODEL = {"widths": (16, 32, 64, 128)}
-BACKEND, COMPARISON = "analytic:1:1000", "circuit"
-FRACTIONS = (0.25, 0.4, 0.5, 0.6, 0.73)  # targets, between the latencies of all-identity (0) and all-ReLU (1)
+BACKEND, COMPARISON = "analytic:1:1000", "dcf"
+FRACTIONS = (0.2, 0.35, 0.5, 0.62, 0.8)  # targets, between the latencies of all-identity (0) and all-ReLU (1)
 RANDOM = 2  # random architectures a target and seed
 TEACHER = FitConfig(epochs=14, seed=0)
 TUNING = FitConfig(epochs=3, learning_rate=0.05)

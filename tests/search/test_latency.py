@@ -50,7 +50,7 @@ def test_table_against_the_compiler(latency: Latency) -> None:
     rng = np.random.default_rng(0)
     for _ in range(8):
         drawn = Architecture({path: str(rng.choice(names)) for path, names in latency.names.items()})
-        assert latency.approximate(drawn) == pytest.approx(latency.exact(drawn).seconds, rel=0.05)
+        assert latency.approximate(drawn) == pytest.approx(latency.exact(drawn).seconds, rel=0.1)
     assert latency.cheapest() == uniform_architecture(latency, "identity")
 
 

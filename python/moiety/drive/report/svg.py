@@ -44,7 +44,7 @@ def figure(width: float, height: float, parts: Iterable[str], name: str, label: 
         class_="plot",
         role="img",
         aria_label=label,
-        style=f"max-width:{number(float(width) * 1.25)}px",
+        style=f"max-width:{number(float(width))}px",
     )
 
 
@@ -88,21 +88,23 @@ class Axes:
     y: Scale
     x_name: str
     y_name: str
-    x_format: str = "{:g}"
-    y_format: str = "{:g}"
 
     def draw(self) -> list[str]:
-        left, right, bottom, top = self.x.start, self.x.stop, self.y.start, self.y.stop
-        parts = []
+        parts = [text(self.x.start - 8, self.y.stop - 14, self.y_name, "name", "start")]
         for value in ticks(self.y.low, self.y.high, 5):
             y = self.y(value)
-            parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="grid"))
-            parts.append(text(left - 8, y + 4, self.y_format.format(value), "tick", "end"))
+            parts.append(element("line", x1=self.x.start, x2=self.x.stop, y1=y, y2=y, class_="grid"))
+            parts.append(text(self.x.start - 8, y + 4, f"{value:g}", "tick", "end"))
+        return parts + self.draw_x()
+
+    def draw_x(self) -> list[str]:
+        """Only the horizontal axis, for bars that carry their own labels."""
+        left, right, bottom = self.x.start, self.x.stop, self.y.start
+        parts = []
         for value in ticks(self.x.low, self.x.high, 7):
             x = self.x(value)
             parts.append(element("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="axis"))
-            parts.append(text(x, bottom + 18, self.x_format.format(value), "tick", "middle"))
+            parts.append(text(x, bottom + 18, f"{value:g}", "tick", "middle"))
         parts.append(element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis"))
         parts.append(text((left + right) / 2, bottom + 38, self.x_name, "name", "middle"))
-        parts.append(text(left - 8, top - 14, self.y_name, "name", "start"))
         return parts

@@ -1,34 +1,13 @@
 """moiety.data.cifar10: on two archives made here, and on the real ones where they are."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from made_up import write_archives
 
-import moiety.data.cifar10
+import moiety.data.places
 from moiety.data.cifar10 import CLASSES, find_cifar10, load_cifar10
-
-
-def write_archives(folder: Path, count: int) -> list[np.ndarray]:
-    """`count` one-coloured images in each split; returns their colours."""
-    folder.mkdir(parents=True)
-    colours = [np.array([20 * i, 100, 255 - 20 * i], dtype=np.uint8) for i in range(count)]
-    files = []
-    for colour in colours:
-        buffer = io.BytesIO()
-        Image.fromarray(np.broadcast_to(colour, (32, 32, 3)).copy()).save(buffer, "JPEG", quality=95)
-        files.append(buffer.getvalue())
-    offsets = np.cumsum([0, *map(len, files)]).astype(np.int64)
-    for split in ("train", "test"):
-        np.savez(
-            folder / f"{split}_jpeg.npz",
-            jpeg=np.frombuffer(b"".join(files), dtype=np.uint8),
-            offsets=offsets,
-            labels=np.arange(count, dtype=np.uint8) % 10,
-        )
-    return colours
 
 
 @pytest.fixture
@@ -37,7 +16,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     empty = tmp_path / "repository" / "inside"
     empty.mkdir(parents=True)
     monkeypatch.delenv("MOIETY_DATA", raising=False)
-    monkeypatch.setattr(moiety.data.cifar10, "__file__", str(tmp_path / "a" / "b" / "c" / "d" / "cifar10.py"))
+    monkeypatch.setattr(moiety.data.places, "__file__", str(tmp_path / "a" / "b" / "c" / "d" / "places.py"))
     monkeypatch.chdir(empty)
     return tmp_path
 

@@ -41,8 +41,28 @@ def test_every_batch_norm_follows_a_convolution(activation: Activation) -> None:
 
 
 def test_rejects_an_unknown_activation() -> None:
-    with pytest.raises(ValueError, match="'relu' or 'x2', got 'gelu'"):
+    with pytest.raises(ValueError, match=r"'relu', 'relu6', 'x2', 'identity' or a function .*, got 'gelu'"):
         resnet_cifar("gelu")  # type: ignore[arg-type]
+
+
+def test_takes_any_activation_by_function() -> None:
+    made: list[nn.Module] = []
+
+    def activation(channels: int) -> nn.Module:
+        made.append(nn.PReLU(channels))
+        return made[-1]
+
+    model = resnet_cifar(activation, widths=(4, 6, 8)).eval()
+    assert [m for m in model.modules() if isinstance(m, nn.PReLU)] == made
+    assert [m.num_parameters for m in made] == [4, 6, 6, 8, 8]
+    assert model(torch.zeros(1, 3, 16, 16)).shape == (1, 10)
+    with pytest.raises(ValueError, match="activation by name"):
+        model.architecture()
+
+
+def test_rejects_large_images() -> None:
+    with pytest.raises(ValueError, match="8 to 64 pixels a side, got 224"):
+        resnet_cifar(image_size=224)
 
 
 def test_rejects_no_widths() -> None:

@@ -7,9 +7,9 @@ of Krizhevsky's (2009): accuracies on them are not exactly those on the original
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,6 +19,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from moiety.data.places import find_folder
 
 __all__ = ["CLASSES", "Cifar10", "find_cifar10", "load_cifar10"]
 
@@ -39,45 +41,53 @@ class Cifar10:
 
 
 def find_cifar10(data: str | os.PathLike[str] | None = None) -> Path:
-    """The folder that holds the two archives.
+    """The folder that holds the two archives; where it is looked for: `moiety.data.places`."""
+    return find_folder("CIFAR-10", "cifar10", ("train_jpeg.npz", "test_jpeg.npz"), data)
 
-    Looked for under `data` (the ``--data`` option), then the environment variable ``MOIETY_DATA``, then
-    ``../shared/data`` relative to the repository and to the working directory; each either is the folder or has it as
-    ``cifar10/``. A place that does not hold both archives is passed over for the next.
+
+def load_cifar10(split: Split, data: str | os.PathLike[str] | None = None, *, cache: bool = False) -> Cifar10:
+    """The decoded `split`: 50,000 or 10,000 images. Decoding takes seconds and happens once a process.
+
+    cache: keep the decoded images on disk as well, under XDG_CACHE_HOME, from where every later process maps them: they
+    then cost their memory once a machine, and no decoding.
     """
-    for root in _roots(data):
-        for folder in (root / "cifar10", root):
-            if (folder / "train_jpeg.npz").is_file() and (folder / "test_jpeg.npz").is_file():
-                return folder
-    raise FileNotFoundError(
-        "CIFAR-10 (cifar10/train_jpeg.npz and cifar10/test_jpeg.npz) found in none of: "
-        f"--data ({'not given' if data is None else os.fspath(data)}), "
-        f"MOIETY_DATA ({os.environ.get('MOIETY_DATA') or 'not set'}), ../shared/data"
-    )
+    return _decode(find_cifar10(data).resolve() / f"{split}_jpeg.npz", cache)
 
 
-def load_cifar10(split: Split, data: str | os.PathLike[str] | None = None) -> Cifar10:
-    """The decoded `split`: 50,000 or 10,000 images. Decoding takes seconds and happens once a process."""
-    return _decode(find_cifar10(data).resolve() / f"{split}_jpeg.npz")
-
-
-def _roots(data: str | os.PathLike[str] | None) -> Iterator[Path]:
-    if data is not None:
-        yield Path(data)
-    if variable := os.environ.get("MOIETY_DATA"):
-        yield Path(variable)
-    repository = Path(__file__).resolve().parents[3]  # <repository>/python/moiety/data/cifar10.py
-    yield repository.parent / "shared" / "data"
-    yield Path.cwd().parent / "shared" / "data"
-
-
-@lru_cache(maxsize=2)
-def _decode(path: Path) -> Cifar10:
+@lru_cache(maxsize=4)
+def _decode(path: Path, cache: bool) -> Cifar10:
     with np.load(path) as archive:
         jpeg, offsets, labels = archive["jpeg"].tobytes(), archive["offsets"], archive["labels"].astype(np.int64)
+    if len(offsets) != len(labels) + 1 or offsets[0] != 0 or offsets[-1] != len(jpeg) or (np.diff(offsets) <= 0).any():
+        raise ValueError(f"{path} is damaged: its offsets do not cut its bytes into {len(labels)} files")
+    kept = _cache_file(path) if cache else None
+    if kept is not None and (images := _mapped(kept, len(labels))) is not None:
+        return Cifar10(images, labels)
     images = np.empty((len(labels), 32, 32, 3), dtype=np.uint8)
     for i, (begin, end) in enumerate(pairwise(offsets)):
         images[i] = np.asarray(Image.open(io.BytesIO(jpeg[begin:end])).convert("RGB"))
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}.npy")
+        np.save(partial, images)
+        os.replace(partial, kept)
     images.setflags(write=False)  # shared by every caller
     labels.setflags(write=False)
     return Cifar10(images, labels)
+
+
+def _cache_file(path: Path) -> Path:
+    """One for each state of the archive."""
+    state = path.stat()
+    key = hashlib.sha256(f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:16]
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "moiety" / f"{path.stem}_{key}.npy"
+
+
+def _mapped(path: Path, count: int) -> npt.NDArray[np.uint8] | None:
+    """The images in the cache, or None where there are none or not what was written."""
+    try:
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return None
+    return images if images.dtype == np.uint8 and images.shape == (count, 32, 32, 3) else None

@@ -1,1 +1,5 @@
-"""Demo models, one file each."""
+"""Networks, a file for each paper, created by name."""
+
+from moiety.models.registry import create_model, list_models, register_model
+
+__all__ = ["create_model", "list_models", "register_model"]

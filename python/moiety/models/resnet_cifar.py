@@ -2,7 +2,7 @@
 
 After K. He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), basic blocks with projection shortcuts.
 Wide and shallow, because a private activation costs more than a private multiplication and every layer costs a round:
-seven activation layers, with either ReLU or the quadratic of PASNet (`moiety.nn.X2Act`).
+seven activation layers, ReLU, the quadratic of PASNet (`moiety.nn.X2Act`) or others.
 
 What it keeps to for private inference: every batch normalisation directly follows a convolution, so that it folds;
 both summands of every residual addition are batch-normalised, so that no tensor's range grows with depth; the only
@@ -13,29 +13,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from moiety.nn.x2act import X2Act
+from moiety.models.parts import Activation, is_small, make_activation
+from moiety.models.registry import register_model
 
 __all__ = ["FILE_VERSION", "Activation", "BasicBlock", "ResNetCifar", "load_resnet_cifar", "resnet_cifar"]
 
-Activation = Literal["relu", "x2"]
-
 FILE_VERSION = 1  # of the files that `load_resnet_cifar` reads
-
-
-def make_activation(activation: Activation, channels: int) -> nn.Module:
-    if activation == "relu":
-        return nn.ReLU()
-    if activation == "x2":
-        return X2Act(channels)
-    raise ValueError(f"activation must be 'relu' or 'x2', got {activation!r}")
 
 
 class BasicBlock(nn.Module):
@@ -87,13 +79,22 @@ class ResNetCifar(nn.Module):
 
     def architecture(self) -> dict[str, Any]:
         """The arguments of `resnet_cifar` that build this network."""
+        if callable(self.activation):
+            raise ValueError("expected an activation by name, which JSON can hold, found a function")
         return {"activation": self.activation, "widths": list(self.widths), "num_classes": self.num_classes}
 
 
+@register_model("resnet_cifar", paper="after K. He et al., Deep Residual Learning for Image Recognition, CVPR 2016")
 def resnet_cifar(
-    activation: Activation = "relu", *, widths: tuple[int, ...] = (32, 64, 128, 128), num_classes: int = 10
+    activation: Activation = "relu",
+    *,
+    widths: Sequence[int] = (32, 64, 128, 128),
+    num_classes: int = 10,
+    image_size: int = 32,
 ) -> ResNetCifar:
-    """An untrained network; see `load_resnet_cifar` for the demo's weights."""
+    """The demo's network: wide, shallow, every summand of a residual addition normalised."""
+    if not is_small(image_size, least=8):
+        raise ValueError(f"resnet_cifar is for images of 8 to 64 pixels a side, got {image_size}: take a resnet18")
     return ResNetCifar(activation, tuple(widths), num_classes)
 
 

@@ -1,0 +1,73 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from moiety.data.splits import Dataset, Pixels, Recipe, Split
+
+__all__ = ["dataset_names", "load_dataset"]
+
+
+def load_dataset(name: str, **options: object) -> Dataset:
+    """The data set `name` (see `dataset_names`); its options are those of the function of that name here."""
+    if name not in LOADERS:
+        near = difflib.get_close_matches(name, LOADERS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"there is no data set {name!r}: {hint}expected one of {', '.join(LOADERS)}")
+    load = LOADERS[name]
+    known = inspect.signature(load).parameters
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"data set {name!r} has no option {', '.join(unknown)}: expected {', '.join(known)}")
+    return load(**options)
+
+
+def dataset_names() -> list[str]:
+    """What `load_dataset` takes."""
+    return list(LOADERS)
+
+
+def digits(*, size: int = 32, channels: int = 3) -> Dataset:
+    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels (E. Alpaydin and C. Kaynak, UCI, 1998), enlarged
+    bilinearly to `size` x `size`, grey or repeated to three channels. Nothing is downloaded.
+
+    Every fifth image of each class is a test image. The set is sorted by writer, roughly, so that all writers are in
+    both splits: easier than the set's own split by writers.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+    if size < 8 or channels not in (1, 3):
+        raise ValueError(f"digits: expected a size of at least 8 and 1 or 3 channels, found {size} and {channels}")
+    raw, labels = load_digits(return_X_y=True)
+    small = np.rint(raw.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # 17 levels of ink
+    large = [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in small]
+    images: Pixels = np.repeat(np.stack(large)[..., None], channels, axis=3)
+    tested = np.zeros(len(labels), bool)
+    for label in range(10):
+        tested[np.flatnonzero(labels == label)[4::5]] = True
+    grey = images[~tested, ..., 0] / 255
+    recipe = Recipe((float(grey.mean()),) * channels, (float(grey.std()),) * channels)
+    train, test = (Split.of(images[rows], labels[rows], recipe) for rows in (~tested, tested))
+    return Dataset("digits", train, test, tuple(str(digit) for digit in range(10)))
+
+
+def cifar10(*, data: str | os.PathLike[str] | None = None, cache: bool = False) -> Dataset:
+    """The JPEG copy of CIFAR-10 (see `moiety.data.cifar10`)."""
+    from moiety.data.cifar10 import CLASSES, load_cifar10
+    from moiety.data.images import MEAN, STD
+
+    parts = [load_cifar10("train", data, cache=cache), load_cifar10("test", data, cache=cache)]
+    train, test = (Split.of(part.images, part.labels, Recipe(MEAN, STD, mirror=True)) for part in parts)
+    return Dataset("cifar10", train, test, CLASSES)
+
+
+LOADERS: dict[str, Callable[..., Dataset]] = {
+    "digits": digits,
+    "cifar10": cifar10,
+}

@@ -52,7 +52,7 @@ Certs = Annotated[Path | None, typer.Option(help="Directory of `moiety certs`; w
 Name = Annotated[str | None, typer.Option(help="This party's certificate in --certs. Default: its role.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for a peer, in seconds.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of this party.")]
-Comparison = Annotated[str, typer.Option(help="circuit, dcf or auto.")]
+Comparison = Annotated[str, typer.Option(help="circuit, dcf, auto, or c and d, a letter a layer.")]
 Plaintext = Annotated[
     bool, typer.Option("--insecure-plaintext", help="Allow plain TCP to other hosts: everything can be read.")
 ]

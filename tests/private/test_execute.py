@@ -455,7 +455,8 @@ def test_two_networks_of_one_architecture_have_one_plan() -> None:
     [
         ({"ring": 48}, "ring 48"),
         ({"batch": 0}, "batch 0"),
-        ({"comparison": "auto"}, "comparison 'auto'"),
+        ({"comparison": "auto"}, "comparison is 'auto': expected circuit or dcf"),
+        ({"comparison": "ccx"}, "comparison is 'ccx': expected circuit or dcf"),
         ({"requests": "none"}, "expected a plan of correlations"),
         ({"requests": [{"kind": "mask", "n": 0}]}, "mask needs 1 to 2.34 elements, got 0"),
         ({"requests": [{"kind": "mask", "n": 1, "more": 2}]}, "expected a plan of correlations"),
@@ -474,9 +475,9 @@ def test_plans_refuse_batches_and_comparisons() -> None:
     program = small_program()
     with pytest.raises(ValueError, match="a batch of at least 1, got 0"):
         plan(program, 0)
-    with pytest.raises(ValueError, match=r"one of .*'circuit', 'dcf'.*got 'garbled'"):
-        plan(program, 1, "garbled")
-    assert plan(program, 1, "auto").hash == plan(program, 1, "circuit").hash
+    for spelled in ("garbled", "auto", "c", "cd" * 40):
+        with pytest.raises(ValueError, match=rf"comparison is '{spelled[:20]}.*expected circuit or dcf, or one letter"):
+            plan(program, 1, spelled)
 
 
 def test_counters_add_up() -> None:

@@ -24,7 +24,7 @@ from moiety import ProtocolError
 
 from .client import check_input
 from .link import printable
-from .plan import COMPARISONS
+from .plan import comparison_kinds
 from .program import Program
 from .stats import Stats
 from .transport import Network
@@ -126,15 +126,16 @@ def run_local(
 ) -> Result:
     """One private inference of the batch `x` (float32) on this machine; the client's output and everybody's counters.
 
-    `randomness` is "dealer" or "file"; `network` shapes every link ("lan", "wan" or `Network`); `timeout` bounds every
+    `randomness` is "dealer" or "file"; `comparison` is "auto" (what `estimate` finds fastest), "circuit", "dcf", or one
+    letter, c or d, for each operation that compares, as an estimate spells its choice; `network` shapes every link ("lan", "wan" or `Network`); `timeout` bounds every
     wait for a peer. With `repeat` the session goes on with as many inferences of `x`, each with correlations of its
     own.
     """
     batch = check_input(program, x)
     if randomness not in ("dealer", "file"):
         raise ValueError(f'randomness is {randomness!r}: expected "dealer" or "file"')
-    if comparison not in COMPARISONS:
-        raise ValueError(f"comparison is {comparison!r}: expected one of {', '.join(COMPARISONS)}")
+    if comparison != "auto":
+        comparison_kinds(program, comparison)
     if repeat < 1 or threads < 1:
         raise ValueError(f"repeat {repeat}, threads {threads}: expected both to be at least 1")
     shape = Network.of(network)

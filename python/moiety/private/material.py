@@ -79,7 +79,6 @@ def deal_files(
                 "program": program_hash,
                 "epoch": epoch,
                 "batch": batch,
-                "comparison": comparison,
                 "count": count,
                 "record": _SEED + sizes[role] + _SUM,
                 "plan": plan.to_json(),
@@ -201,9 +200,9 @@ class MaterialFile:
         self.deal: str = header["deal"]
         self.epoch: str = header["epoch"]
         self.batch: int = header["batch"]
-        self.comparison: str = header["comparison"]
         self.count: int = header["count"]
         self.plan = Plan.from_json(header["plan"])
+        self.comparison = self.plan.comparison
         self.weight_seed = bytes.fromhex(header["weight_seed"]) if header["weight_seed"] else None
         self._record: int = header["record"]
         size = os.fstat(self._file.fileno()).st_size

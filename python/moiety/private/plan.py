@@ -2,6 +2,9 @@
 
 The plan is a function of the weightless program, the batch and the comparison protocol: both parties compute the same
 one, and the dealer, who never sees the program, checks that their hashes agree. Kinds: csrc/mpc/correlation.hpp.
+
+The comparison protocol is one word for all layers, "circuit" or "dcf", or one letter, c or d, for every operation that
+compares, in the program's order ("ccd"). One choice has one spelling, so that equal plans have equal hashes.
 """
 
 from __future__ import annotations
@@ -18,9 +21,20 @@ from moiety._core import mpc
 
 from .program import Op, Program, Tensor, canonical
 
-__all__ = ["COMPARISONS", "Plan", "layers", "plan", "pool_axes"]
+__all__ = [
+    "COMPARISONS",
+    "Plan",
+    "comparing",
+    "comparison_kinds",
+    "layers",
+    "plan",
+    "pool_axes",
+    "require_comparison",
+    "spell",
+]
 
-COMPARISONS = ("auto", "circuit", "dcf")
+COMPARISONS = ("circuit", "dcf")
+COMPARING = ("relu", "hardtanh", "maxpool", "argmax")
 FLAG_BITS = 32  # ring of the count of elements that left their certified range
 MAX_REQUESTS = 1 << 20
 
@@ -89,12 +103,51 @@ class Plan:
                 checks={int(op): int(request) for op, request in document["checks"]},
                 verdict=int(document["verdict"]),
             )
-            if made.ring not in (32, 64) or made.batch < 1 or made.comparison not in COMPARISONS[1:]:
-                raise ValueError(f"ring {made.ring}, batch {made.batch}, comparison {made.comparison!r}")
+            require_comparison(made.comparison)
+            if made.ring not in (32, 64) or made.batch < 1:
+                raise ValueError(f"ring {made.ring}, batch {made.batch}")
             _ = made.requests
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"expected a plan of correlations, got something else: {error}") from error
         return made
+
+
+def comparing(program: Program) -> list[int]:
+    """The operations that compare, in order: what the letters of a comparison stand for."""
+    return [index for index, op in enumerate(program.ops) if op.kind in COMPARING]
+
+
+def spell(kinds: Sequence[str]) -> str:
+    """The one spelling of a protocol for each comparing operation ("circuit" where there is none)."""
+    if len(set(kinds)) <= 1:
+        return kinds[0] if kinds else COMPARISONS[0]
+    return "".join(kind[0] for kind in kinds)
+
+
+def require_comparison(comparison: object, count: int | None = None) -> str:
+    """`comparison` if it is spelled as it should be, for `count` comparing operations where that is known.
+
+    Raises ValueError that says what was expected.
+    """
+    if isinstance(comparison, str):
+        letters = set(comparison) == {"c", "d"} and len(comparison) <= MAX_REQUESTS
+        if comparison in COMPARISONS or (letters and count in (None, len(comparison))):
+            return comparison
+    layers = "every comparing operation" if count is None else f"each of the program's {count} comparing operations"
+    shown = repr(comparison)
+    raise ValueError(
+        f"comparison is {shown if len(shown) <= 60 else shown[:57] + '...'}: expected "
+        f"{' or '.join(COMPARISONS)}, or one letter, c or d, for {layers} (not all the same)"
+    )
+
+
+def comparison_kinds(program: Program, comparison: str) -> list[str]:
+    """The protocol of each comparing operation. Raises ValueError for a spelling that does not fit the program."""
+    count = len(comparing(program))
+    require_comparison(comparison, count)
+    if comparison in COMPARISONS:
+        return [comparison] * count
+    return [{"c": "circuit", "d": "dcf"}[letter] for letter in comparison]
 
 
 def layers(program: Program) -> list[tuple[Op, str, int]]:
@@ -129,7 +182,7 @@ class _Planner:
     def __init__(self, program: Program, batch: int, comparison: str) -> None:
         self.program = program
         self.batch = batch
-        self.comparison = comparison
+        self.kinds = dict(zip(comparing(program), comparison_kinds(program, comparison), strict=True))
         self.specs: list[dict[str, Any]] = []
         self.first: dict[int, int] = {}
         self.checks: dict[int, int] = {}
@@ -140,9 +193,9 @@ class _Planner:
         self.specs.append({"kind": kind, "n": n, **rest})
         return len(self.specs) - 1
 
-    def compare(self, n: int, bits: int, operands: Sequence[int] = (), indicator_bits: int = 0, kind: str = "") -> int:
+    def compare(self, kind: str, n: int, bits: int, operands: Sequence[int] = (), indicator_bits: int = 0) -> int:
         return self.add(
-            kind or self.comparison,
+            kind,
             n,
             bits=bits,
             operands=list(operands),
@@ -157,6 +210,7 @@ class _Planner:
         n = self.batch * (x.size if x else 0)
         ring = self.program.ring
         start = len(self.specs)
+        kind = self.kinds.get(index, "circuit")
         match op.kind:
             case "open":
                 self.masks[op.output] = self.add("mask", n)
@@ -170,19 +224,19 @@ class _Planner:
             case "extend":
                 self.add("bit_product", n, bits=ring - op.attrs["bits"])
             case "relu":
-                self.compare(n, op.attrs["bits"], [op.attrs["bits"]])
+                self.compare(kind, n, op.attrs["bits"], [op.attrs["bits"]])
             case "hardtanh":
-                self.compare(2 * n, op.attrs["bits"], [op.attrs["bits"]])
+                self.compare(kind, 2 * n, op.attrs["bits"], [op.attrs["bits"]])
             case "maxpool":
                 assert x is not None
                 channels, axes = pool_axes(op, x, y)
                 for count in mpc.pool_comparisons(self.batch * channels, axes):
-                    self.compare(count, op.attrs["bits"], [op.attrs["bits"]])
+                    self.compare(kind, count, op.attrs["bits"], [op.attrs["bits"]])
             case "argmax":
                 assert x is not None
                 classes = x.shape[op.attrs["axis"]]
                 for count in mpc.argmax_comparisons(n // classes, classes):
-                    self.compare(count, op.attrs["bits"], [op.attrs["bits"], y.bits])
+                    self.compare(kind, count, op.attrs["bits"], [op.attrs["bits"], y.bits])
             case "square":
                 self.add("cross", n)
             case "multiply":
@@ -208,7 +262,7 @@ class _Planner:
         if len(self.specs) > start:
             self.first[index] = start
         if op.kind == "truncate" and "check_bits" in op.attrs:
-            self.checks[index] = self.compare(2 * n, ring - op.attrs["shift"], indicator_bits=FLAG_BITS, kind="circuit")
+            self.checks[index] = self.compare("circuit", 2 * n, ring - op.attrs["shift"], indicator_bits=FLAG_BITS)
 
     def derived(self, op: Op, y: Tensor) -> int:
         """The mask of an opened tensor that was made from opened tensors."""
@@ -243,21 +297,17 @@ class _Planner:
 
 
 def plan(program: Program, batch: int, comparison: str = "circuit") -> Plan:
-    """The correlations of one run of `program` on `batch` samples; `comparison` is "circuit", "dcf" or "auto".
+    """The correlations of one run of `program` on `batch` samples, with the comparison protocols that `comparison`
+    spells (`moiety.cost.choose` finds the fastest).
 
-    "auto" is the circuit here, which costs the least on loopback; `estimate.choose` weighs a network.
-    Raises ValueError for a batch below 1 or another comparison.
+    Raises ValueError for a batch below 1 or a comparison that does not fit the program.
     """
     if batch < 1:
         raise ValueError(f"expected a batch of at least 1, got {batch}")
-    if comparison not in COMPARISONS:
-        raise ValueError(f"expected comparison to be one of {COMPARISONS}, got {comparison!r}")
-    if comparison == "auto":
-        comparison = "circuit"
     planner = _Planner(program, batch, comparison)
     for index, op in enumerate(program.ops):
         planner.operation(index, op)
-    verdict = planner.compare(1, FLAG_BITS, indicator_bits=1, kind="circuit") if planner.checks else -1
+    verdict = planner.compare("circuit", 1, FLAG_BITS, indicator_bits=1) if planner.checks else -1
     # Through JSON, so that a plan equals what the dealer reads of it.
     specs = tuple(json.loads(canonical({"specs": planner.specs}))["specs"])
     return Plan(program.ring, batch, comparison, specs, planner.first, planner.checks, verdict)

@@ -19,7 +19,7 @@ from .epochs import ServerEpochs, send_masks
 from .execute import weight_masks, weights
 from .link import Link
 from .material import MaterialFile
-from .plan import Plan
+from .plan import Plan, comparing, require_comparison
 from .plan import plan as make_plan
 from .program import Program
 from .service import Service
@@ -32,6 +32,8 @@ from .transport import Listener, Network, connect, require_role
 __all__ = ["Server", "ServerConfig"]
 
 log = logging.getLogger("moiety.server")
+
+_PLANS = 64  # that are kept: by batch and comparison, both of which a client may choose
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Server:
         else:
             fits = isinstance(batch, int) and not isinstance(batch, bool) and 1 <= batch <= self.config.max_batch
             ours |= {"batch": batch if fits else self.config.max_batch}
-            ours |= {"comparison": comparison if comparison in ("circuit", "dcf") else "circuit"}
+            ours |= {"comparison": self._comparison(comparison)}
             ours |= {"randomness": "dealer" if self.config.dealer is not None else "file"}
         plan = file.plan if file is not None else self._plan(ours["batch"], ours["comparison"])
         if ours["randomness"] == "dealer":
@@ -166,10 +168,19 @@ class Server:
         agree(link.peer, offered, hello)
         return plan, file, str(ours["epoch"])
 
+    def _comparison(self, asked: object) -> str:
+        """What the client asked for, if it fits the program; else something that will not agree with it."""
+        try:
+            return require_comparison(asked, len(comparing(self.program)))
+        except ValueError:
+            return "circuit"
+
     def _plan(self, batch: int, comparison: str) -> Plan:
         with self._lock:
             plan = self._plans.get((batch, comparison))
             if plan is None:
+                if len(self._plans) >= _PLANS:  # a client may ask for ever new ones
+                    self._plans.clear()
                 plan = self._plans[batch, comparison] = make_plan(self.program, batch, comparison)
             return plan
 

@@ -1,0 +1,106 @@
+"""What each operation of a program does, in the three quantities that its seconds are fitted to.
+
+    seconds = a * rounds + b * bytes + c * work
+
+A row of a cost table holds a, b and c of one kind of operation in one ring, which names the row (`ROWS`):
+
+| rows | rounds | bytes | work |
+|---|---|---|---|
+| open, truncate, extend, square, multiply, x2, output | hops | payload of both parties | elements |
+| circuit, maxpool-circuit, argmax-circuit | hops | payload of both parties | elements compared |
+| dcf, maxpool-dcf, argmax-dcf | hops | payload of both parties | elements compared, times the bits of their keys |
+| linear | 1 | read and written: panels of the input, weights, output | multiply-adds |
+| depthwise | 1 | read and written: input, weights, output | multiply-adds |
+| shift, sumpool, move | 1 | read and written | elements written |
+
+`shift` is a local truncation, `move` every other local operation (sums, concatenation, slices, ...).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from moiety.private.plan import Plan
+from moiety.private.program import Op, Program
+
+from .hops import Hops
+
+__all__ = ["ROWS", "Work", "work_of"]
+
+ROWS = (
+    "open",
+    "linear",
+    "depthwise",
+    "truncate",
+    "shift",
+    "extend",
+    "circuit",
+    "dcf",
+    "maxpool-circuit",
+    "maxpool-dcf",
+    "argmax-circuit",
+    "argmax-dcf",
+    "square",
+    "multiply",
+    "x2",
+    "sumpool",
+    "move",
+    "output",
+)
+
+_FREE = ("input", "reshape")  # nothing is moved
+
+
+@dataclass(frozen=True)
+class Work:
+    """`row` is "" for an operation without cost; only the server does a server-held linear map."""
+
+    row: str
+    rounds: int = 0
+    bytes: int = 0
+    work: float = 0.0
+
+    @property
+    def by_client(self) -> bool:
+        return self.row not in ("linear", "depthwise")
+
+
+def work_of(program: Program, made: Plan, op: Op, requests: range, hops: Hops) -> Work:
+    """The work of one operation for the plan's batch; `hops` are its messages."""
+    if op.kind in _FREE:
+        return Work("")
+    tensors, word = program.tensors, program.ring // 8
+    x, y = tensors[op.inputs[0]], tensors[op.output]
+    n_in, n_out = made.batch * x.size, made.batch * y.size
+    sent = sum(map(sum, hops))
+    if op.kind in ("relu", "hardtanh", "maxpool", "argmax"):
+        if not requests:
+            return Work("move", 1, word * (n_in + n_out), n_out)
+        specs = [made.specs[request] for request in requests]
+        protocol = specs[0]["kind"]
+        work = sum(spec["n"] * (spec["bits"] - 1 if protocol == "dcf" else 1) for spec in specs)
+        prefix = f"{op.kind}-" if op.kind in ("maxpool", "argmax") else ""
+        return Work(prefix + protocol, len(hops), sent, work)
+    if op.kind == "output":
+        return Work("output", 1, sent, n_in)
+    if hops:
+        return Work(op.kind, len(hops), sent, n_in)
+    if op.kind == "linear":
+        return _linear(op, made.batch, n_in, n_out, word)
+    moved = word * (sum(made.batch * tensors[i].size for i in op.inputs) + n_out)
+    row = {"truncate": "shift", "sumpool": "sumpool"}.get(op.kind, "move")
+    return Work(row, 1, moved, n_out)
+
+
+def _linear(op: Op, batch: int, n_in: int, n_out: int, word: int) -> Work:
+    conv = op.attrs["conv"]
+    taps, groups = math.prod(conv["kernel"]), conv["groups"]
+    ins, outs = conv["in_channels"] // groups, conv["out_channels"] // groups
+    weights = conv["in_channels"] * outs * taps
+    macs = (n_in if conv["transposed"] else n_out) * taps * (outs if conv["transposed"] else ins)
+    if ins == 1 and outs <= 4:
+        return Work("depthwise", 1, word * (n_in + weights + n_out), macs)
+    # The product's right-hand side is a panel gathered from the input: every input channel and tap of every position.
+    columns = macs // max(1, outs)
+    return Work("linear", 1, word * (columns + weights + n_out), macs)

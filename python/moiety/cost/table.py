@@ -1,8 +1,8 @@
 """A cost table: what every operation and the link cost on one machine, as `moiety profile` measured them.
 
-The file is JSON: `version`, `rings` -> row -> {a, b, c, error, samples}, `link` -> {hop, byte, wake, sleep}, `made` (when,
-on what machine and network, how loaded, with which versions) and `raw` (the samples, which nothing here reads). The
-package ships one, `default.json`, measured on the machine that it names.
+The file is JSON: `version`, `rings` -> row -> {a, b, c, error, samples}, `link` -> {hop, byte, wake, sleep}, `made`
+(when, on what machine and network, how loaded, with which versions) and `raw` (the samples, which nothing here reads).
+The package ships one, `default.json`, measured on the machine that it names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT = 0.10  # a row that misses its samples by more on average is not fit to s
 
 @dataclass(frozen=True)
 class Terms:
-    """seconds = a * rounds + b * bytes + c * work (`moiety.cost.work`); `error` is the mean relative miss of the fit."""
+    """seconds = a * rounds + b * bytes + c * work (`moiety.cost.work`); `error`: mean relative miss of the fit."""
 
     a: float
     b: float
@@ -103,7 +103,13 @@ def _read(document: Any, where: str) -> Table:
             if ring not in ("32", "64") or unknown:
                 raise ValueError(f"expected rings of 32 and 64 bits with known rows, found {ring!r}, {unknown}")
             rings[int(ring)] = {
-                name: Terms(*(_number(row[key]) for key in ("a", "b", "c", "error")), samples=int(row["samples"]))
+                name: Terms(
+                    a=_number(row["a"]),
+                    b=_number(row["b"]),
+                    c=_number(row["c"]),
+                    error=_number(row["error"]),
+                    samples=int(row["samples"]),
+                )
                 for name, row in rows.items()
             }
         link = LinkTerms(**{name: _number(document["link"][name]) for name in ("hop", "byte", "wake", "sleep")})

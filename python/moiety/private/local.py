@@ -127,9 +127,9 @@ def run_local(
     """One private inference of the batch `x` (float32) on this machine; the client's output and everybody's counters.
 
     `randomness` is "dealer" or "file"; `comparison` is "auto" (what `estimate` finds fastest), "circuit", "dcf", or one
-    letter, c or d, for each operation that compares, as an estimate spells its choice; `network` shapes every link ("lan", "wan" or `Network`); `timeout` bounds every
-    wait for a peer. With `repeat` the session goes on with as many inferences of `x`, each with correlations of its
-    own.
+    letter, c or d, for each operation that compares, as an estimate spells its choice; `network` shapes every link
+    ("lan", "wan" or `Network`); `timeout` bounds every wait for a peer. With `repeat` the session goes on with as many
+    inferences of `x`, each with correlations of its own.
     """
     batch = check_input(program, x)
     if randomness not in ("dealer", "file"):

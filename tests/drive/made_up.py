@@ -24,10 +24,10 @@ def made_up_run(folder: Path, *, seeds: int = 3, targets: int = 5, measured: boo
     def network(method: str, seed: int, gates: dict[str, object], test: float, **more: object) -> Network:
         seconds = REST + sum(table[gate][str(name)] for gate, name in gates.items())
         times = tuple(seconds * draw.uniform(0.98, 1.06) for _ in range(9)) if measured else ()
-        return Network(method, seed, gates, seconds, test - 0.004, test, measured=times, **more)  # type: ignore[arg-type]
+        return Network(method, seed, gates, seconds, test, test - 0.004, measured=times, **more)  # type: ignore[arg-type]
 
     networks = [
-        network("uniform", seed, dict.fromkeys(GATES, name), best + draw.gauss(0, 0.002), choice=name)
+        network("everywhere", seed, dict.fromkeys(GATES, name), best + draw.gauss(0, 0.002), choice=name)
         for name, best in (("relu", 0.885), ("x2", 0.867), ("identity", 0.61))
         for seed in range(seeds)
     ]

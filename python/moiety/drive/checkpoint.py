@@ -72,29 +72,29 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 class Checkpoint:
-    """The state of one step of a run: `save` once an epoch, `load` at its start.
+    """The state of one part of a trial: `save` once an epoch, `load` at its start.
 
-    Events that the step recorded after its last checkpoint are dropped when it is loaded: they will come again. Under
+    Events that the part recorded after its last checkpoint are dropped when it is loaded: they will come again. Under
     torchrun every process loads what the first one saved.
     """
 
-    def __init__(self, path: Path, metrics: Metrics | None = None, step: str = "", *, writes: bool = True) -> None:
-        self.path, self._metrics, self._step, self._writes = path, metrics, step, writes
+    def __init__(self, path: Path, metrics: Metrics | None = None, part: str = "", *, writes: bool = True) -> None:
+        self.path, self._metrics, self._part, self._writes = path, metrics, part, writes
 
     def save(self, state: dict[str, Any]) -> None:
         if self._writes:
-            events = self._metrics.count(self._step) if self._metrics is not None else 0
+            events = self._metrics.count(self._part) if self._metrics is not None else 0
             save_tree(self.path, {"state": state, "events": events})
 
     def load(self) -> dict[str, Any] | None:
         """The last state saved, or None."""
         tree = load_tree(self.path) if self.path.exists() else {"state": None, "events": 0}
         if self._metrics is not None and self._writes:
-            self._metrics.keep(self._step, tree["events"])
+            self._metrics.keep(self._part, tree["events"])
         state: dict[str, Any] | None = tree["state"]
         return state
 
     def remove(self) -> None:
-        """The step is over and its result is kept elsewhere."""
+        """The part is over and its result is kept elsewhere."""
         if self._writes:
             self.path.unlink(missing_ok=True)

@@ -95,7 +95,10 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """The all-ReLU network (both commands): every network starts from its weights and is distilled from it."""
+    """The all-ReLU network: networks with an architecture start from its weights and are distilled from it.
+
+    `moiety train` without an architecture uses it only if `weights` are given, for distillation.
+    """
 
     weights: Path | None = None  # a file of an earlier run; otherwise it is trained first
     fit: FitConfig = FitConfig()
@@ -106,9 +109,11 @@ class BaselineConfig:
     """What the search is compared with (search), each trained as the searched networks are."""
 
     random: int = 0  # networks of equal latency, for each target and seed
+    tolerance: float = 0.05  # by how much of the target they may lie below it
     greedy: bool = False
+    uniform: bool = False  # the first candidate at as many gates as the target allows, spread evenly
     evolve: bool = False
-    uniform: tuple[str, ...] = ()  # operators, each everywhere, for each seed
+    everywhere: tuple[str, ...] = ()  # operators, each at all gates, for each seed
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line, {"time", "step", ...}, appended while a run goes on."""
+"""`metrics.jsonl`: one JSON object a line, {"time", "part", ...}, appended while a run goes on."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Metrics:
-    """The events of one folder, appended; `step` tells which part of the run an event belongs to."""
+    """The events of one folder, appended; `part` tells whether an event is of the search, the training, ..."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._counts = Counter(str(event.get("step")) for event in read_metrics(path))
+        self._counts = Counter(str(event.get("part")) for event in read_metrics(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = not path.exists() or path.stat().st_size == 0 or path.read_bytes().endswith(b"\n")
         if not whole:
             self._rewrite(list(read_metrics(path)))
 
-    def record(self, step: str, event: Mapping[str, Any]) -> None:
-        line = json.dumps({"time": round(time.time(), 3), "step": step, **event})
+    def record(self, part: str, event: Mapping[str, Any]) -> None:
+        line = json.dumps({"time": round(time.time(), 3), "part": part, **event})
         with self.path.open("a") as file:
             file.write(line + "\n")
-        self._counts[step] += 1
+        self._counts[part] += 1
 
-    def count(self, step: str) -> int:
-        return self._counts[step]
+    def count(self, part: str) -> int:
+        return self._counts[part]
 
-    def keep(self, step: str, count: int) -> None:
-        """Drop the events of `step` beyond its first `count`."""
-        if self._counts[step] <= count:
+    def keep(self, part: str, count: int) -> None:
+        """Drop the events of `part` beyond its first `count`."""
+        if self._counts[part] <= count:
             return
         kept, seen = [], 0
         for event in read_metrics(self.path):
-            if event.get("step") == step:
+            if event.get("part") == part:
                 seen += 1
                 if seen > count:
                     continue
             kept.append(event)
         self._rewrite(kept)
-        self._counts[step] = count
+        self._counts[part] = count
 
     def _rewrite(self, events: list[dict[str, Any]]) -> None:
         write_atomic(self.path, "".join(json.dumps(event) + "\n" for event in events))

@@ -16,8 +16,8 @@ __all__ = ["METHODS", "Group", "Network", "Results", "Target", "pareto", "read_r
 
 FORMAT = 1
 FILE = "results.json"
-# In the order in which tables and plots name them. "uniform" has one choice everywhere.
-METHODS = ("search", "random", "greedy", "evolve", "uniform", "train")
+# In the order in which tables and plots name them. "everywhere" has one operator at all gates.
+METHODS = ("search", "random", "greedy", "uniform", "evolve", "everywhere", "train")
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Network:
     seed: int
     gates: dict[str, Any]  # gate -> name of the chosen candidate, or one name a channel
     predicted: float  # seconds that the latency backend tells
-    valid: float  # accuracy on the held-out part of the training images, which choices rest on
     test: float  # accuracy on the test images, which nothing rests on
+    valid: float | None = None  # accuracy on the held-out part of the training images, which choices rest on
     target: float | None = None  # seconds that it had to stay under
     index: int = 0  # of several by the same method, target and seed
     rounds: int = 0
     bytes_online: int = 0
     measured: tuple[float, ...] = ()  # seconds of each timed run by two processes
-    choice: str = ""  # of a uniform network: the operator it has everywhere
+    choice: str = ""  # of "everywhere": the operator
     folder: str = ""  # inside the run's
     spent: float = 0.0  # seconds of work
 
@@ -47,7 +47,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Target:
-    """A latency to stay under; `fraction` tells where it lies between the two uniform networks of [targets] between."""
+    """A latency to stay under; `fraction` tells where it lies between the two networks of [targets] between."""
 
     seconds: float
     fraction: float | None = None
@@ -137,14 +137,13 @@ class Group:
             "count": len(self.networks),
             "test": self.test,
             "test_error": self.test_error,
-            "valid": self.mean(lambda n: n.valid),
             "seconds": self.seconds,
             "predicted": self.mean(lambda n: n.predicted),
         }
 
 
 def summarise(networks: Iterable[Network]) -> list[Group]:
-    """Groups by method, target and uniform choice; methods in their order, targets rising."""
+    """Groups by method, target and operator; methods in their order, targets rising."""
     groups: dict[tuple[str, float | None, str], list[Network]] = {}
     for network in networks:
         groups.setdefault((network.method, network.target, network.choice), []).append(network)

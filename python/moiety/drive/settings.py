@@ -25,19 +25,36 @@ class SettingsError(ValueError):
     """A setting is not what it should be. The message names it, what was expected and what came."""
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
-    """The dataclass `cls` from TOML values; `where` is the table's name in messages."""
+def build(cls: type[T], values: Mapping[str, Any], where: str = "", base: T | None = None) -> T:
+    """The dataclass `cls` from TOML values; what they leave out is as in `base`, or the default.
+
+    `where` is the table's name in messages.
+    """
     hints = typing.get_type_hints(cls)
-    fields = {f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init}
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls)) if f.init}
     for key in values:
         if key not in fields:
             raise SettingsError(_unknown(f"{where}{key}", key, fields))
+    converted: dict[str, Any] = {}
+    for key, value in values.items():
+        kind, inner = hints[key], f"{where}{key}"
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
+            # A table changes only what it names: the rest is what this field has by default, not what its type has.
+            converted[key] = build(kind, value, f"{inner}.", _default(fields[key]) if base is None else getattr(base, key))
+        else:
+            converted[key] = _convert(kind, value, inner)
     try:
-        return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
+        return cls(**converted) if base is None else dataclasses.replace(typing.cast(Any, base), **converted)
     except SettingsError:
         raise
     except ValueError as error:  # of a dataclass that checks itself
         raise SettingsError(f"[{where.rstrip('.')}] {error}" if where else str(error)) from error
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def _unknown(path: str, key: str, known: Iterable[str]) -> str:

@@ -37,7 +37,8 @@ def shares(choice: Any) -> dict[str, float]:
 
 
 def method_mark(method: str, x: float, y: float, size: float = 6.0, class_: str = "mark", title: str = "") -> str:
-    """A point: disc for search, square for random, triangle for greedy, cross for evolution, diamond for uniform."""
+    """A point: disc for search, square for random, triangle for greedy, cross for evolution,
+    its point down for evenly spread, diamond for one operator everywhere."""
     said = [element("title", escape(title))] if title else []
     kind = f"{class_} {method}"
     match method:
@@ -53,6 +54,8 @@ def method_mark(method: str, x: float, y: float, size: float = 6.0, class_: str 
                 (x + s, y + w), (x - s, y + w), (x - s, y + s), (x - w, y + s), (x - w, y - s), (x - s, y - s),
             ]  # fmt: skip
         case "uniform":
+            points = [(x, y + size * 1.15), (x + size * 1.1, y - size * 0.8), (x - size * 1.1, y - size * 0.8)]
+        case "everywhere":
             w = size * 1.25
             points = [(x, y - w), (x + w, y), (x, y + w), (x - w, y)]
         case _:

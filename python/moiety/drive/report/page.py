@@ -33,9 +33,9 @@ class Run:
     def title(self) -> str:
         return self.results.name
 
-    def events(self, network: Network, step: str) -> list[dict[str, Any]]:
+    def events(self, network: Network, part: str) -> list[dict[str, Any]]:
         """What was recorded while this network was searched ("search") or trained ("fit")."""
-        return [e for e in read_metrics(self.folder / network.folder / "metrics.jsonl") if e.get("step") == step]
+        return [e for e in read_metrics(self.folder / network.folder / "metrics.jsonl") if e.get("part") == part]
 
 
 def load_run(folder: Path) -> Run:
@@ -126,7 +126,7 @@ def _rows(results: Results) -> list[tuple[str, Network]]:
     rows: list[tuple[str, Network]] = []
     for group in summarise(results.networks):
         if group.method in ("search", "train") or group.choice:
-            best = max(group.networks, key=lambda n: n.valid)
+            best = max(group.networks, key=lambda n: n.valid or 0.0)
             rows.append((f"{plots.group_name(group)}, {best.seconds * 1e3:.1f} ms", best))
     return sorted(rows, key=lambda row: row[1].seconds)
 

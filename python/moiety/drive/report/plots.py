@@ -21,7 +21,8 @@ METHOD_WORDS = {
     "random": "random of equal latency",
     "greedy": "greedy by latency",
     "evolve": "evolution",
-    "uniform": "one operator everywhere",
+    "uniform": "evenly spread",
+    "everywhere": "one operator everywhere",
     "train": "trained",
 }
 Rows = Sequence[tuple[str, Network]]  # label and network

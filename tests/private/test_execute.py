@@ -223,11 +223,12 @@ class Gate(nn.Module):
 
 
 class Polynomial(nn.Module):
-    """c2 x^2 + c1 x + c0 with trained coefficients for each channel."""
+    """c2 x^2 + c1 x + c0 with trained coefficients for each channel; a linear one, so that it stays `x2`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.c2 = nn.Parameter(torch.randn(channels, 1, 1) * 0.3)
+        self.c2.data[0] = 0.0
         self.c1 = nn.Parameter(torch.randn(channels, 1, 1))
         self.c0 = nn.Parameter(torch.randn(channels, 1, 1) * 0.1)
 

@@ -95,8 +95,9 @@ def test_the_demo_network(activation: str) -> None:
                 parameter.add_(0.05)
     program = agree(model, (3, 32, 32), TOLERANCE)
     found = kinds(program)
-    assert found["x2" if activation == "x2" else "relu"] == 5
-    assert found["multiply"] == found["add_constant"] == found["scale"] == 0
+    assert found["square" if activation == "x2" else "relu"] == 5
+    assert found["add_constant"] == (5 if activation == "x2" else 0)
+    assert found["x2"] == found["multiply"] == found["scale"] == 0
     assert found["linear"] == 1 + 2 * 3 + 1
 
 

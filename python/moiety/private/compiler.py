@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from moiety.private.evaluate import Evaluator
 from moiety.private.export import UnsupportedOperator, export
 from moiety.private.graph import Graph, Node
@@ -13,6 +15,7 @@ from moiety.private.lower import Lowering
 from moiety.private.passes import simplify
 from moiety.private.program import Certificate, Program
 from moiety.private.ranges import RangeError
+from moiety.private.squares import complete_squares
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +82,8 @@ def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
     for node in graph.nodes():
         known = [float(bounds[path]) for path in node.paths if path in bounds]
         if known:
-            found[node] = min(known)
+            a, b = node.rescaled or (np.ones(1), np.zeros(1))
+            found[node] = float((np.abs(a) * min(known) + np.abs(b)).max())
     return found
 
 
@@ -163,6 +167,7 @@ def compile(
         raise TypeError(f"expected a floating-point example input, found {example.dtype}")
     graph = export(model, example)
     simplify(graph)
+    complete_squares(graph)
     if output == "class" and graph.output.kind != "argmax":
         last = graph.output
         graph.output = Node("argmax", [last], last.shape[1:], {"axis": 0}, last.source, last.where)

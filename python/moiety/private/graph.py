@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(eq=False)
 class Node:
-    """One float value. `source`: module path; `where`: source line; `paths`: modules whose output this value is."""
+    """One float value. `source`: module path; `where`: source line; `paths`: modules whose output this value is, or,
+    with `rescaled` = (a, b), whose output times a plus b it is."""
 
     kind: str
     inputs: list[Node]
@@ -37,6 +38,7 @@ class Node:
     source: str = ""
     where: str = ""
     paths: tuple[str, ...] = ()
+    rescaled: tuple[Floats, Floats] | None = None
 
     def like(self, kind: str, inputs: list[Node], **attrs: Any) -> Node:
         """A node of another kind with this one's shape, source and module outputs."""

@@ -84,7 +84,7 @@ class Lowering:
             mine = wants[node]
             if node.kind == "linear" or is_map(node):
                 passed = {"opened"}
-            elif node.kind in ("x2", "square", "multiply"):
+            elif node.kind in ("x2", "multiply"):
                 passed = {"full"}
             elif node.kind in NARROW or node.kind == "argmax":
                 passed = {"low"}
@@ -92,7 +92,7 @@ class Lowering:
                 passed = mine
             elif node.kind in ENLARGING:
                 passed = {"full" if want == "opened" else want for want in mine}
-            elif node.kind == "sumpool" or is_division(node):
+            elif node.kind in ("square", "sumpool") or is_division(node):
                 passed = {"raw"}
             else:  # add, subtract, slice, constants
                 passed = {"low" if want == "low" else "raw" for want in mine}
@@ -267,24 +267,25 @@ class Lowering:
         number = self.get("raw", node)
         return number if self.out.tensors[number].fraction <= self.f else self.truncate(node, number, exact=False)
 
-    def truncate(self, node: Node, number: int, exact: bool) -> int:
-        """To scale f, by an exchange in the full ring or without a message to fewer bits."""
+    def truncate(self, node: Node, number: int, exact: bool, fraction: int | None = None) -> int:
+        """To scale f or another, by an exchange in the full ring or without a message to fewer bits."""
         t = self.out.tensors[number]
-        shift = t.fraction - self.f
+        fraction = self.f if fraction is None else fraction
+        shift = t.fraction - fraction
         before = self.interval(number)
         # Off by less than one unit: the floor of both shares, or one more.
-        interval = self.tighten(node, before.widen(2.0**-self.f))
+        interval = self.tighten(node, before.widen(2.0**-fraction))
         attrs: dict[str, Any] = {"shift": shift}
         limit = self.limits.get(node) if node.kind in MEASURED else None
         if self.check_range and limit is not None:
-            bits = bits_for(limit + 2.0**-self.f, self.f)
-            if bits < bits_for(interval.bound, self.f):
+            bits = bits_for(limit + 2.0**-fraction, fraction)
+            if bits < bits_for(interval.bound, fraction):
                 attrs["check_bits"] = bits
-                interval = interval.clip((2.0 ** (bits - 1) - 1) / 2.0**self.f)
+                interval = interval.clip((2.0 ** (bits - 1) - 1) / 2.0**fraction)
         if exact and bits_for(before.bound, t.fraction) > self.ring - 1:
             self.out.refuse(before, t.fraction, self.ring - 1, node, "truncate")
         bits = self.ring if exact else self.ring - shift
-        return self.out.emit("truncate", [number], t.shape, self.f, bits, interval, node, attrs)
+        return self.out.emit("truncate", [number], t.shape, fraction, bits, interval, node, attrs)
 
     def extend(self, node: Node) -> int:
         """From the few bits that an activation left to the full ring."""

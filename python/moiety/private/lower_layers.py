@@ -11,6 +11,7 @@ import numpy as np
 from moiety.private import ranges
 from moiety.private.graph import Node, matrix_conv, per_channel
 from moiety.private.ranges import Interval, bits_for
+from moiety.private.squares import GUARD_BITS
 
 if TYPE_CHECKING:
     from moiety.private.lower import Lowering
@@ -164,18 +165,30 @@ def lower_x2(low: Lowering, node: Node) -> int:
     return low.out.emit("x2", [number], node.shape, 2 * t.fraction + fraction, low.ring, interval, node, attrs)
 
 
+def lower_square(low: Lowering, node: Node) -> int:
+    """x^2 of x at scale f + GUARD_BITS, or less where the square would not fit, from wherever x comes."""
+    x = node.inputs[0]
+    number = low.get("full" if low.has_full(x) else "raw", x)
+    t, before = low.out.tensors[number], low.interval(number)
+    for fraction in range(min(t.fraction, low.f + GUARD_BITS), low.f - 1, -1):
+        largest = low.tighten(x, before.widen(2.0**-fraction)).bound
+        if bits_for(largest * largest, 2 * fraction) < low.ring:
+            break
+    if t.fraction > fraction:
+        number = low.truncate(x, number, exact=True, fraction=fraction)
+    ones = np.ones([1] * len(node.shape))
+    interval = low.tighten(node, ranges.quadratic_interval(low.interval(number), ones, 0 * ones, 0 * ones))
+    return low.out.emit("square", [number], node.shape, 2 * fraction, low.ring, interval, node)
+
+
 def lower_product(low: Lowering, node: Node) -> int:
+    if node.inputs[0] is node.inputs[1]:
+        return lower_square(low, node)
     numbers = [low.get("full", x) for x in node.inputs]
     x, y = low.interval(numbers[0]), low.interval(numbers[-1])
-    square = node.kind == "square" or numbers[0] == numbers[-1]
-    fraction = sum(low.out.tensors[i].fraction for i in (numbers[0], numbers[-1]))
-    if square:
-        ones = np.ones([1] * len(node.shape))
-        interval = ranges.quadratic_interval(x, ones, 0 * ones, 0 * ones)
-    else:
-        interval = ranges.product_interval(x, y)
-    kind, inputs = ("square", numbers[:1]) if square else ("multiply", numbers)
-    return low.out.emit(kind, inputs, node.shape, fraction, low.ring, low.tighten(node, interval), node)
+    fraction = sum(low.out.tensors[i].fraction for i in numbers)
+    interval = low.tighten(node, ranges.product_interval(x, y))
+    return low.out.emit("multiply", numbers, node.shape, fraction, low.ring, interval, node)
 
 
 Layer = Callable[["Lowering", Node], int]
@@ -188,6 +201,6 @@ LAYERS: dict[str, Layer] = {
     "maxpool": lower_maxpool,
     "argmax": lower_argmax,
     "x2": lower_x2,
-    "square": lower_product,
+    "square": lower_square,
     "multiply": lower_product,
 }

@@ -127,7 +127,7 @@ def _party() -> Iterator[Callable[[], bool]]:
 @guarded
 def compile(
     model: Annotated[
-        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or resnet_cifar.")
+        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or a network's .safetensors file.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The program with weights: the server's.")] = Path(
         "model.moiety"
@@ -135,7 +135,7 @@ def compile(
     out_client: Annotated[
         Path | None, typer.Option(help="The program without weights: what clients and dealers may have.")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="safetensors file for the model.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="safetensors file for the function's model.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help=".npy file of inputs (float32, with batch) to measure ranges on.")
     ] = None,
@@ -402,7 +402,7 @@ def bench(
 def demo(
     images: Annotated[list[Path] | None, typer.Argument(help="Photographs. Default: the shipped ones.")] = None,
     network: Annotated[str | None, typer.Option(help="lan or wan.")] = None,
-    variant: Annotated[str, typer.Option(help="relu, x2 or both.")] = "both",
+    variant: Annotated[str, typer.Option(help="searched, x2 or both.")] = "both",
     comparison: Comparison = "auto",
     out: Annotated[Path, typer.Option(help="The JSON document.")] = Path("demo-output/demo.json"),
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from moiety.cli import app
+from moiety.demo.assets import verified
 
 COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor")
 

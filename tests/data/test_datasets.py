@@ -63,8 +63,8 @@ def test_names() -> None:
     assert {"digits", "cifar10"} <= set(dataset_names())
     with pytest.raises(ValueError, match="no data set 'cifar-10': did you mean 'cifar10"):
         load_dataset("cifar-10")
-    with pytest.raises(ValueError, match="'digits' has no option sise: expected size, channels"):
-        load_dataset("digits", sise=8)
+    with pytest.raises(ValueError, match="'digits' has no option sizes: expected size, channels"):
+        load_dataset("digits", sizes=8)
 
 
 def test_digits() -> None:

@@ -40,9 +40,9 @@ def test_unknown_names() -> None:
 
 def test_unknown_options() -> None:
     with pytest.raises(
-        ValueError, match=r"'resnet8' has no option 'widht': did you mean 'width'\? expected num_classes"
+        ValueError, match=r"'resnet8' has no option 'widths': did you mean 'width'\? expected num_classes"
     ):
-        create_model("resnet8", widht=8)
+        create_model("resnet8", widths=8)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_quadratic_activations(name: str, scalar: bool) -> None:
     assert found["x2"] == found["multiply"] == 0
     assert found["add_constant"] <= 1
     assert found["linear"] == 2
-    assert found["truncate"] == 2  # before and after the activation, both exact
+    assert found["truncate"] == 1  # before the activation, exact; its square goes on as it is
 
 
 def test_quadratic_with_coefficients_that_vary_in_space() -> None:
@@ -377,7 +377,7 @@ def test_weightless_program_does_not_depend_on_the_values_of_parameters() -> Non
         return model
 
     x = samples((3, 4, 4))
-    programs = [private.compile(build(scale), x, input_bound=4.0) for scale in (0.0, 0.5)]
+    programs = [private.compile(build(scale), x, input_bound=4.0) for scale in (0.0, 0.25)]
     assert programs[0].hash == programs[1].hash
     assert programs[0].weights_hash != programs[1].weights_hash
 

@@ -195,3 +195,19 @@ def test_the_constant_stays_out_of_the_padding() -> None:
     program = agree(randomise(Plain(act(POSITIVE), act(POSITIVE))), (CHANNELS, 6, 6))
     assert all(array.ndim == 1 for name, array in program.arrays.items() if name.endswith((".bias", ".value")))
     assert kinds(program)["add_constant"] == 2
+
+
+def test_a_square_that_layers_read_is_not_truncated() -> None:
+    """Its readers' results leave room in the ring: one exchange less, unless the values are too large for that."""
+    model = randomise(Plain(act(POSITIVE), act(POSITIVE)))
+    program = agree(model, (CHANNELS, 6, 6))
+    assert kinds(program)["truncate"] == 2
+    with torch.no_grad():
+        model.norm.weight.mul_(40.0)
+    x = samples((CHANNELS, 6, 6))
+    assert kinds(private.compile(model.float(), x, calibration=x))["truncate"] > 2
+
+
+def test_layers_without_an_activation_between_them_save_a_truncation() -> None:
+    program = agree(randomise(nn.Sequential(conv(), conv(), conv())), (CHANNELS, 6, 6))
+    assert kinds(program)["truncate"] == 1

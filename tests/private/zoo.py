@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["densenet121", "mobilenet_v2", "randomise", "resnet18", "resnet50", "unet", "vgg11"]
+__all__ = ["densenet121", "mobilenet_v2", "randomise", "resnet18", "resnet50", "settle", "unet", "vgg11"]
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -26,6 +26,25 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
                 module.running_var.uniform_(0.7, 1.6, generator=generator)
                 module.weight.uniform_(0.6, 1.1, generator=generator)
                 module.bias.normal_(0, 0.1, generator=generator)
+    return model.eval()
+
+
+def settle(model: nn.Module, shape: tuple[int, ...], seed: int = 0) -> nn.Module:
+    """Evaluation mode, batch statistics of random inputs, and curvatures and residual scales as small as training
+    leaves them in a deep polynomial network: untrained ones escape."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".w1"):
+                parameter.normal_(0, 0.02, generator=generator)
+            elif name.endswith(".logits"):
+                parameter.fill_(-3)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the mean over all batches
+        model.train()
+        for _ in range(3):
+            model(torch.randn(16, *shape, generator=generator))
     return model.eval()
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
-from moiety.data.splits import Dataset, Pixels, Recipe, Split
+from moiety.data.splits import Dataset, Labels, Pixels, Recipe, Split
 
 __all__ = ["dataset_names", "load_dataset"]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_dataset(name: str, **options: object) -> Dataset:
@@ -24,6 +27,8 @@ def load_dataset(name: str, **options: object) -> Dataset:
     known = inspect.signature(load).parameters
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"data set {name!r} has no option {', '.join(unknown)}: expected {', '.join(known)}")
+    if missing := [key for key, option in known.items() if option.default is option.empty and key not in options]:
+        raise ValueError(f"data set {name!r} wants the option {', '.join(missing)}")
     return load(**options)
 
 
@@ -67,7 +72,68 @@ def cifar10(*, data: str | os.PathLike[str] | None = None, cache: bool = False) 
     return Dataset("cifar10", train, test, CLASSES)
 
 
+def cifar_binary(kind: Literal["cifar10", "cifar100"]) -> Callable[..., Dataset]:
+    def load(*, data: str | os.PathLike[str] | None = None) -> Dataset:
+        """The public binary files (see `moiety.data.cifar_files`)."""
+        from moiety.data.cifar_files import load_binary
+
+        return from_arrays(f"{kind}-binary", *load_binary(kind, data))
+
+    return load
+
+
+def cifar_python(kind: Literal["cifar10", "cifar100"]) -> Callable[..., Dataset]:
+    def load(*, data: str | os.PathLike[str] | None = None) -> Dataset:
+        """The public pickles, read without running what they say (see `moiety.data.cifar_files`)."""
+        from moiety.data.cifar_files import load_python
+
+        return from_arrays(f"{kind}-python", *load_python(kind, data))
+
+    return load
+
+
+def from_arrays(
+    name: str, train: tuple[Pixels, Labels], test: tuple[Pixels, Labels], classes: tuple[str, ...]
+) -> Dataset:
+    """Photographs in memory, normalised by the training pixels' statistics."""
+    pixels = train[0].reshape(-1, train[0].shape[-1])
+    counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])  # (3, 256): no float copy
+    values = np.arange(256) / 255
+    mean = counts @ values / len(pixels)
+    std = np.sqrt(counts @ values**2 / len(pixels) - mean**2)
+    if std.min() <= 0:
+        raise ValueError(f"{name}: expected images that differ, found a channel that is the same everywhere")
+    recipe = Recipe(tuple(mean.tolist()), tuple(std.tolist()), mirror=True)
+    return Dataset(name, Split.of(*train, recipe), Split.of(*test, recipe), classes)
+
+
+def folder(
+    *,
+    data: str | os.PathLike[str],
+    size: int = 224,
+    valid: float = 0.2,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    mirror: bool = True,
+) -> Dataset:
+    """Your own images: `data` holds train/ and test/ (or val/) with a sub-folder for each class, or the sub-folders
+    themselves, of which the part `valid` becomes the test split.
+
+    size: side of the square that every image is cropped and scaled to. mean, std: by default ImageNet's, which
+    published weights want. mirror: does an image keep its class when it is mirrored?
+    """
+    from moiety.data.folder import load_folder
+
+    train, test, classes = load_folder(data, size, Recipe(tuple(mean), tuple(std), mirror), valid)
+    return Dataset("folder", train, test, classes)
+
+
 LOADERS: dict[str, Callable[..., Dataset]] = {
     "digits": digits,
     "cifar10": cifar10,
+    "cifar10-binary": cifar_binary("cifar10"),
+    "cifar10-python": cifar_python("cifar10"),
+    "cifar100-binary": cifar_binary("cifar100"),
+    "cifar100-python": cifar_python("cifar100"),
+    "folder": folder,
 }

@@ -22,8 +22,12 @@ __all__ = ["Entry", "create_model", "find_model", "list_models", "register_model
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
 FILES = {
+    "moiety.models.mobilenet_v2": ("mobilenet_v2",),
+    "moiety.models.pasnet": ("pasnet_a", "pasnet_b", "pasnet_c", "pasnet_d"),
+    "moiety.models.polynext": ("polynext_lr", "polynext_s", "polynext_t"),
     "moiety.models.resnet": ("resnet8", "resnet18", "resnet20", "resnet34", "resnet50"),
     "moiety.models.resnet_cifar": ("resnet_cifar",),
+    "moiety.models.vgg": ("vgg16",),
 }
 
 

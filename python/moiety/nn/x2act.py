@@ -71,8 +71,8 @@ class X2Act(nn.Module):
         if init == "stpai":
             w1, w2, b = torch.full((size,), 0.005), torch.ones(size), torch.zeros(size)
         else:
-            w1, w2, b = fit_quadratic(torch.zeros(size), torch.ones(size))
-            w1 = w1 / self.scale
+            first = 1 / (2 * math.sqrt(2 * math.pi))  # what `fit_quadratic` gives for mean 0 and std 1
+            w1, w2, b = torch.full((size,), first / self.scale), torch.full((size,), 0.5), torch.full((size,), first)
         self.w1, self.w2, self.b = nn.Parameter(w1), nn.Parameter(w2), nn.Parameter(b)
 
     def coefficients(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,6 +36,9 @@ WIDE = ("input", "linear", "x2", "square", "multiply")
 MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool")
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8
+# Readers of a layer whose input stayed at the scale of a product, and the bits of the ring that are kept free for them.
+ROOMY = ("linear", "x2", "square", "add", "subtract", "relu", "hardtanh", "maxpool", "argmax")
+ROOM_BITS = 4
 
 
 def is_map(node: Node) -> bool:
@@ -131,6 +134,40 @@ class Lowering:
             user.kind == "linear" or is_map(user) or (user.kind in ("reshape", "permute") and self.loose(user))
             for user in self.users[node]
         )
+
+    def untruncated(self, node: Node, bound: float, fraction: int) -> bool:
+        """May the full form stay at this large scale, because only linear layers read it and their results leave room
+        in the ring? That saves an exchange. `bound`: of the node's magnitude."""
+        if self.ring < 64 or node is self.graph.output:
+            return False
+        x = ranges.symmetric(bound, len(node.shape), "proved")
+        for user in self.users[node]:
+            if is_constant_add(user):
+                fits = self.untruncated(user, bound + float(np.abs(user.attrs["b"]).max()), fraction)
+            elif user.kind in ("reshape", "permute"):
+                fits = self.untruncated(user, bound, fraction)
+            elif user.kind == "sumpool":
+                fits = self.untruncated(user, bound * user.attrs["count"], fraction)
+            elif user.kind == "linear":
+                weight, bias, conv = (user.attrs[key] for key in ("weight", "bias", "conv"))
+                y = self.tighten(user, ranges.linear_interval(x, node.shape, weight, bias, conv)).bound
+                fits = self.has_room(user, y if bias is None else max(y, float(np.abs(bias).max())), fraction)
+            elif is_map(user):
+                b = user.attrs["b"]
+                y = bound * float(np.abs(user.attrs["a"]).max()) + (0.0 if b is None else float(np.abs(b).max()))
+                fits = self.has_room(user, y, fraction)
+            else:
+                fits = False
+            if not fits:
+                return False
+        return True
+
+    def has_room(self, layer: Node, bound: float, fraction: int) -> bool:
+        """Does the layer's result on an input of this scale leave the bits that its readers need: one for an exact
+        truncation, the others for sums? Averages and products would need more."""
+        scale = fraction + self.f + int(layer.attrs.get("extra_bits", 0))
+        simple = all(user.kind in ROOMY or is_constant_add(user) or is_map(user) for user in self.users[layer])
+        return simple and bits_for(bound, scale) <= self.ring - ROOM_BITS
 
     # ---- intervals --------------------------------------------------------------------------------------------------
 
@@ -229,6 +266,8 @@ class Lowering:
             number = self.get("raw", node)
         extra = self.out.tensors[number].fraction - self.f
         if extra <= 0 or (extra <= LOOSE_BITS and self.loose(node)):
+            return number
+        if self.untruncated(node, self.interval(number).bound, self.out.tensors[number].fraction):
             return number
         return self.truncate(node, number, exact=True)
 

@@ -166,14 +166,15 @@ def lower_x2(low: Lowering, node: Node) -> int:
 
 
 def lower_square(low: Lowering, node: Node) -> int:
-    """x^2 of x at scale f + GUARD_BITS, or less where the square would not fit, from wherever x comes."""
+    """x^2 of x at scale f + GUARD_BITS, or less where the square, or what its readers make of it, would not fit."""
     x = node.inputs[0]
     number = low.get("full" if low.has_full(x) else "raw", x)
     t, before = low.out.tensors[number], low.interval(number)
-    for fraction in range(min(t.fraction, low.f + GUARD_BITS), low.f - 1, -1):
-        largest = low.tighten(x, before.widen(2.0**-fraction)).bound
-        if bits_for(largest * largest, 2 * fraction) < low.ring:
-            break
+    scales = range(min(t.fraction, low.f + GUARD_BITS), low.f - 1, -1)
+    squares = {scale: low.tighten(x, before.widen(2.0**-scale)).bound ** 2 for scale in scales}
+    fitting = [scale for scale in scales if bits_for(squares[scale], 2 * scale) < low.ring] or [low.f]
+    # A square that its readers can take as it is is truncated once less: that is worth the guard bits.
+    fraction = next((s for s in fitting if low.untruncated(node, squares[s], 2 * s)), fitting[0])
     if t.fraction > fraction:
         number = low.truncate(x, number, exact=True, fraction=fraction)
     ones = np.ones([1] * len(node.shape))

@@ -14,16 +14,19 @@ __all__ = ["register"]
 
 Config = Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped configuration.")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="NAME=VALUE, such as fit.epochs=10; may be repeated.", metavar="NAME=VALUE")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as fit.epochs=10; may be repeated."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder. Default: runs/NAME.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Only go on with a run; without it, one is begun or gone on with.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run, and begin none.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 TrialsOn = Annotated[str, typer.Option("--trials-on", help="processes or ray.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Trials at once. Default: as many as there are cores.")]
 
 
-def _run(command: str, config: str, sets: list[str] | None, out: Path | None, trials_on: str, jobs: int, **how: Any) -> None:
+def _run(
+    command: str, config: str, sets: list[str] | None, out: Path | None, trials_on: str, jobs: int, **how: Any
+) -> None:
     from moiety.drive import running
     from moiety.drive.config import load_config
     from moiety.drive.distributed import first
@@ -74,7 +77,9 @@ def train(
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file. Default: report.html in the first run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page. Default: report.html in the first run.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show runs as one self-contained HTML page, or as JSON."""

@@ -38,7 +38,9 @@ def made_up_run(folder: Path, *, seeds: int = 3, targets: int = 5, measured: boo
                 for index in range(count):
                     gates: dict[str, object] = {}
                     for gate in draw.sample(GATES, len(GATES)):
-                        gates[gate] = draw.choices(list(ADDS), [target.fraction or 0.1, 0.35, 1 - (target.fraction or 0)])[0]
+                        gates[gate] = draw.choices(
+                            list(ADDS), [target.fraction or 0.1, 0.35, 1 - (target.fraction or 0)]
+                        )[0]
                     made = {gate: gates[gate] for gate in GATES}
                     folder_name = f"trials/{method}-{target.seconds * 1e6:.0f}-{seed}-{index}"
                     test = best - loss + draw.gauss(0, 0.004)
@@ -59,14 +61,13 @@ def made_up_run(folder: Path, *, seeds: int = 3, targets: int = 5, measured: boo
     for epoch in range(30):
         sure = epoch / 29
         gates = {
-            gate: {
-                name: (1 - sure) / 3 + sure * (name == networks[chosen].gates[gate])
-                for name in ADDS
-            }
+            gate: {name: (1 - sure) / 3 + sure * (name == networks[chosen].gates[gate]) for name in ADDS}
             for gate in GATES
         }
         metrics.record("search", {"phase": "search", "epoch": epoch, "gates": gates})
-        metrics.record("fit", {"phase": "fit", "epoch": epoch, "loss": 2.3 * 0.9**epoch, "accuracy": 0.9 - 0.6 * 0.85**epoch})
+        metrics.record(
+            "fit", {"phase": "fit", "epoch": epoch, "loss": 2.3 * 0.9**epoch, "accuracy": 0.9 - 0.6 * 0.85**epoch}
+        )
     return results
 
 

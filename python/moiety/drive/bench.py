@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from moiety.cost import backend
 from moiety.data import Dataset, Split, in_order, load_dataset, to_tensor
 from moiety.models import create_model, load_network
-from moiety.search import Latency, gates, relax
+from moiety.search import Latency, Remembered, relax
 
 from .config import DataConfig, RunConfig
 
@@ -74,6 +74,11 @@ class Bench:
         return self.splits[1]
 
     @property
+    def held_out(self) -> Split | None:
+        """`valid`, if anything is held out."""
+        return self.valid if len(self.valid) else None
+
+    @property
     def test(self) -> Split:
         return self.dataset.test
 
@@ -112,6 +117,11 @@ class Bench:
         return network.requires_grad_(False)
 
     @cached_property
+    def tutor(self) -> nn.Module:
+        """The teacher to distil from, asked once for a batch by all trainings of this process."""
+        return Remembered(self.teacher)
+
+    @cached_property
     def supernet(self) -> nn.Module:
         """The teacher with gates, in evaluation mode; users copy it."""
         g = self.config.gates
@@ -122,16 +132,12 @@ class Bench:
     @cached_property
     def latency(self) -> Latency:
         told = self.config.latency
-        return Latency(
-            self.supernet, self.example, backend(told.backend), batch=told.batch, comparison=told.comparison
-        )
+        return Latency(self.supernet, self.example, backend(told.backend), batch=told.batch, comparison=told.comparison)
 
     def added_seconds(self) -> dict[str, dict[str, float]]:
         """Gate -> candidate -> seconds that it adds to those of the gate's cheapest candidate."""
-        return {gate: {name: s - min(row.values()) for name, s in row.items()} for gate, row in self.latency.table.items()}
-
-    def gate_names(self) -> list[str]:
-        return list(gates(self.supernet))
+        table = self.latency.table.items()
+        return {gate: {name: s - min(row.values()) for name, s in row.items()} for gate, row in table}
 
 
 def calibration(split: Split, count: int) -> list[Tensor]:
@@ -146,7 +152,7 @@ def compile_program(network: nn.Module, metadata: dict[str, Any], config: RunCon
 
     bounds = metadata["activation_bounds"]
     if not all(math.isfinite(bound) for bound in bounds.values()):
-        raise ValueError("the network's activation bounds are not finite: expected those of a run's weights.safetensors")
+        raise ValueError("the activation bounds are not finite: expected those of a run's weights.safetensors")
     public = {key: metadata[key] for key in ("preprocessing", "classes")}
     return private.compile(
         network,

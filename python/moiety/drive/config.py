@@ -61,6 +61,7 @@ class GateConfig:
     activations: tuple[str, ...] = ("relu", "x2", "identity")
     pools: tuple[str, ...] = ("max", "avg")
     granularity: Literal["layer", "channel"] = "layer"
+    ramp: float = 0.5  # part of the fine-tuning in which gates go over from their first candidate to the chosen one
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class TeacherConfig:
     """
 
     weights: Path | None = None  # a file of an earlier run; otherwise it is trained first
-    fit: FitConfig = FitConfig()
+    fit: FitConfig = field(default_factory=FitConfig)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class BaselineConfig:
 class OutputConfig:
     """The network that is kept (both commands)."""
 
-    target: float | None = None  # search: fraction or milliseconds of the target whose network is kept; else the middle one
+    target: float | None = None  # search: of which target, by its fraction or milliseconds; else the middle one
     calibration: int = 2048  # training images on which the ranges of its activations are measured
     compile: bool = False  # write program.moiety and program-client.moiety
     ring: int = 64
@@ -135,16 +136,16 @@ class RunConfig:
     seeds: tuple[int, ...] = (0,)
     threads: int = 1  # of each trial; results depend on it in the last digits
     architecture: Path | None = None  # train: an architecture.json; otherwise the model as its options make it
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    gates: GateConfig = GateConfig()
-    latency: LatencyConfig = LatencyConfig()
-    targets: TargetConfig = TargetConfig()
-    teacher: TeacherConfig = TeacherConfig()
-    search: SearchConfig = SearchConfig()
-    fit: FitConfig = FitConfig()
-    baselines: BaselineConfig = BaselineConfig()
-    output: OutputConfig = OutputConfig()
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    gates: GateConfig = field(default_factory=GateConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    targets: TargetConfig = field(default_factory=TargetConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    baselines: BaselineConfig = field(default_factory=BaselineConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -168,9 +169,8 @@ def load_config(config: str, sets: Sequence[str] = ()) -> RunConfig:
     path = Path(config)
     if not path.is_file():
         if config not in shipped():
-            raise SettingsError(
-                f"configuration {config!r} is neither a file nor a shipped one: expected a path, or {', '.join(shipped())}"
-            )
+            expected = f"expected a path, or {', '.join(shipped())}"
+            raise SettingsError(f"configuration {config!r} is neither a file nor a shipped one: {expected}")
         path = SHIPPED / f"{config}.toml"
     try:
         values = tomllib.loads(path.read_text())

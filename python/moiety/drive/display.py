@@ -66,9 +66,9 @@ class Display:
         for name in [name for name in self._tasks if name not in at_work]:
             self._bars.remove_task(self._tasks.pop(name))
         if self._all is not None:
-            completed = len(done) + share
+            now = len(done) + share
             total = self._bars.tasks[0].total or 1.0
-            self._bars.update(self._all, completed=completed, said=self._left(completed - self._known, total - completed))
+            self._bars.update(self._all, completed=now, said=self._left(now - self._known, total - now))
 
     @contextmanager
     def following(self, name: str) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """The folder of a run: one configuration, one run at a time, everything in it whole.
 
-    config.toml   as resolved              env.json       versions, machine, commit, seeds, times
-    teacher/      the all-ReLU network     trials/NAME/   one network each (trial.py)
-    measured.json seconds by architecture  results.json   what the report shows
-    architecture.json, weights.safetensors, metrics.jsonl [, program.moiety, program-client.moiety]   of the network kept
+config.toml   as resolved              env.json       versions, machine, commit, seeds, times
+teacher/      the all-ReLU network     trials/NAME/   one network each (trial.py)
+measured.json seconds by architecture  results.json   what the report shows
+architecture.json, weights.safetensors, metrics.jsonl [, program.moiety, program-client.moiety]   of the network kept
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def _check(folder: Path, config: Any, resume: bool) -> bool:
     path = folder / "config.toml"
     if not path.is_file():
         if resume:
-            raise ValueError(f"--resume: there is no run in {folder}: expected its config.toml; leave --resume out to begin")
+            raise ValueError(
+                f"--resume: there is no run in {folder}: expected its config.toml; leave --resume out to begin"
+            )
         if folder.exists() and any(entry.name != "env.json" for entry in folder.iterdir() if entry.name != ".lock"):
             raise ValueError(f"{folder} holds other files: expected a new or empty folder; give another one by --out")
         return False
@@ -85,5 +87,7 @@ def _lock(folder: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise ValueError(f"another process is at work in {folder}: wait for it, or give another folder by --out") from None
+        raise ValueError(
+            f"another process is at work in {folder}: wait for it, or give another folder by --out"
+        ) from None
     return handle

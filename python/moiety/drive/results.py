@@ -65,7 +65,9 @@ class Results:
     command: str  # search or train
     task: dict[str, Any] = field(default_factory=dict)  # dataset, model, parameters, images
     latency: dict[str, Any] = field(default_factory=dict)  # backend, network, batch, comparison
-    ends: dict[str, float] = field(default_factory=dict)  # operator -> predicted seconds of the network that has only it
+    ends: dict[str, float] = field(
+        default_factory=dict
+    )  # operator -> predicted seconds of the network that has only it
     table: dict[str, dict[str, float]] = field(default_factory=dict)  # gate -> candidate -> marginal seconds
     targets: tuple[Target, ...] = ()
     networks: tuple[Network, ...] = ()

@@ -99,7 +99,11 @@ def _plan(config: RunConfig, targets: Sequence[Target]) -> tuple[list[Trial], li
         for target in targets:
             trials.append(Trial("search", seed, target.seconds))
             trials += [Trial("random", seed, target.seconds, index) for index in range(compared.random)]
-            for method, wanted in (("greedy", compared.greedy), ("uniform", compared.uniform), ("evolve", compared.evolve)):
+            for method, wanted in (
+                ("greedy", compared.greedy),
+                ("uniform", compared.uniform),
+                ("evolve", compared.evolve),
+            ):
                 trials += [Trial(method, seed, target.seconds)] * wanted
     return shared, trials
 
@@ -138,7 +142,9 @@ def _finish(
             out,
             [found for _, found in made],
             bench,
-            lambda done, total: shown.say(f"  measuring {total} architectures at {config.latency.network}") if not done else None,
+            lambda done, total: (
+                shown.say(f"  measuring {total} architectures at {config.latency.network}") if not done else None
+            ),
         )
         networks = tuple(_network(trial, found, measured) for trial, found in made)
         chosen = _choose(config, networks, targets)
@@ -192,7 +198,9 @@ def _choose(config: RunConfig, networks: Sequence[Network], targets: Sequence[Ta
         wanted = config.output.target
         known = {target.fraction: target for target in targets} | {1e3 * target.seconds: target for target in targets}
         if wanted is not None and wanted not in known:
-            raise ValueError(f"[output] target is {wanted}: expected one of {sorted(k for k in known if k is not None)}")
+            raise ValueError(
+                f"[output] target is {wanted}: expected one of {sorted(k for k in known if k is not None)}"
+            )
         kept = targets[len(targets) // 2] if wanted is None else known[wanted]
         candidates = [i for i, n in enumerate(networks) if n.method == "search" and n.target == kept.seconds]
     return max(candidates, key=lambda i: (networks[i].valid or 0.0, -networks[i].predicted))
@@ -212,9 +220,7 @@ def _task(bench: Bench) -> dict[str, Any]:
 
 def _ends(bench: Bench) -> dict[str, float]:
     latency = bench.latency
-    return {
-        name: latency.exact(uniform_architecture(latency, name)).seconds for name in bench.config.gates.activations
-    }
+    return {name: latency.exact(uniform_architecture(latency, name)).seconds for name in bench.config.gates.activations}
 
 
 def _keep(out: Path, trial: Path, config: RunConfig) -> None:
@@ -241,4 +247,3 @@ def summary(out: Path, results: Results) -> str:
         f"kept: {network.test:.2%} test accuracy at {network.seconds * 1e3:.1f} ms {how}, {network.rounds} rounds",
     ]
     return "\n".join(lines)
-

@@ -40,7 +40,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "", base: T | No
         kind, inner = hints[key], f"{where}{key}"
         if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
             # A table changes only what it names: the rest is what this field has by default, not what its type has.
-            converted[key] = build(kind, value, f"{inner}.", _default(fields[key]) if base is None else getattr(base, key))
+            converted[key] = build(
+                kind, value, f"{inner}.", _default(fields[key]) if base is None else getattr(base, key)
+            )
         else:
             converted[key] = _convert(kind, value, inner)
     try:
@@ -81,7 +83,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             if arguments[-1] is Ellipsis:
                 return tuple(_convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
             if len(value) == len(arguments):
-                return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value)))
+                pairs = zip(arguments, value, strict=True)
+                return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(pairs))
     elif origin is dict:
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             return {key: _convert(arguments[1], v, f"{where}.{key}") for key, v in value.items()}

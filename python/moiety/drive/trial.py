@@ -25,8 +25,8 @@ from moiety.search import (
     Scorer,
     evaluate,
     evolve,
+    finetune,
     fit,
-    freeze,
     greedy,
     prepare,
     random_architectures,
@@ -50,7 +50,7 @@ PULSE_S = 0.5  # between two messages of how far a trial is
 
 @dataclass(frozen=True)
 class Trial:
-    """What to make: `method` of results.METHODS, or "shared" for the shared weights that searches of a seed score with."""
+    """What to make: `method` of results.METHODS, or "shared", the weights that searches of a seed score with."""
 
     method: str
     seed: int
@@ -119,9 +119,8 @@ def run_trial(run: Path, trial: Trial, bench: Bench) -> dict[str, Any]:
         choices, outcome, cost = _train(trial, bench, place)
     else:
         architecture = _architecture(run, trial, bench, place)
-        network = freeze(bench.supernet, architecture).requires_grad_(True)
         choices = architecture.gates
-        outcome = train_network(network, choices, trial.seed, bench, place, bench.config.fit, bench.teacher)
+        outcome = _tuned(architecture, trial.seed, bench, place)
         cost = bench.latency.exact(architecture)
     found = {
         "predicted": cost.seconds,
@@ -144,13 +143,12 @@ def _train(trial: Trial, bench: Bench, place: Place) -> tuple[dict[str, Any], di
         if made_for != config.model.name:
             raise ValueError(f"{config.architecture} is of a {made_for}: expected one of a {config.model.name}")
         choices = architecture.gates
-        network = freeze(bench.supernet, architecture).requires_grad_(True)
         if place.writes:
             write_json(place.folder / "architecture.json", architecture.to_dict())
+        outcome = _tuned(architecture, trial.seed, bench, place)
     else:
-        network = bench.new_network(trial.seed)
-    teacher = bench.teacher if needs_teacher(config) else None
-    outcome = train_network(network, choices, trial.seed, bench, place, config.fit, teacher)
+        teacher = bench.tutor if needs_teacher(config) else None
+        outcome = _fitted(bench.new_network(trial.seed), trial.seed, bench, place, config.fit, teacher)
     program = compile_program(*load_network(place.folder / "weights.safetensors"), config)
     told = config.latency
     return choices, outcome, backend(told.backend).cost(program, batch=told.batch, comparison=told.comparison)
@@ -187,7 +185,7 @@ def _find(run: Path, trial: Trial, bench: Bench, place: Place) -> Architecture:
                 bench.valid,
                 latency,
                 wanted,
-                teacher=bench.teacher,
+                teacher=bench.tutor,
                 scorer=scorer,
                 progress=place.progress("search"),
                 checkpoint=place.checkpoint("search"),
@@ -230,38 +228,63 @@ def _prepare(bench: Bench, seed: int, kept: Checkpoint, progress: Callable[[dict
         bench.valid,
         bench.latency,
         replace(bench.config.search, seed=seed),
-        teacher=bench.teacher,
+        teacher=bench.tutor,
         progress=progress,
         checkpoint=kept,
     )
 
 
-def train_network(
-    network: nn.Module,
-    choices: dict[str, Any],
-    seed: int,
-    bench: Bench,
-    place: Place,
-    settings: FitConfig,
-    teacher: nn.Module | None = None,
+def _tuned(architecture: Architecture, seed: int, bench: Bench, place: Place) -> dict[str, Any]:
+    """Fine-tune an architecture from the teacher's weights."""
+
+    def train(kept: Checkpoint) -> nn.Module:
+        return finetune(
+            bench.supernet,
+            architecture,
+            bench.train,
+            replace(bench.config.fit, seed=seed),
+            ramp=bench.config.gates.ramp,
+            teacher=bench.tutor,
+            valid=bench.held_out,
+            progress=place.progress("fit"),
+            checkpoint=kept,
+        )[0]
+
+    return _trained(train, architecture.gates, bench, place)
+
+
+def _fitted(
+    network: nn.Module, seed: int, bench: Bench, place: Place, settings: FitConfig, teacher: nn.Module | None
 ) -> dict[str, Any]:
-    """Train, write weights.safetensors, and tell the accuracies of what the file holds."""
-    weights = place.folder / "weights.safetensors"
-    kept = place.checkpoint("fit")
-    if not agree(weights.exists):
+    """Train a network as its factory made it."""
+
+    def train(kept: Checkpoint) -> nn.Module:
         fit(
             network,
             bench.train,
             replace(settings, seed=seed),
             teacher=teacher,
-            valid=bench.valid if len(bench.valid) else None,
+            valid=bench.held_out,
             progress=place.progress("fit"),
             checkpoint=kept,
         )
+        return network
+
+    return _trained(train, {}, bench, place)
+
+
+def _trained(
+    train: Callable[[Checkpoint], nn.Module], choices: dict[str, Any], bench: Bench, place: Place
+) -> dict[str, Any]:
+    """Train, write weights.safetensors, and tell the accuracies of what the file holds."""
+    weights = place.folder / "weights.safetensors"
+    kept = place.checkpoint("fit")
+    if not agree(weights.exists):
+        network = train(kept)
         agree(lambda: keep_network(weights, network, choices, bench))
     kept.remove()
-    said = agree(lambda: load_network(weights)[1])
-    return {"valid": said["accuracy"]["valid"], "test": said["accuracy"]["test"]}
+    accuracy = agree(lambda: load_network(weights)[1]["accuracy"])
+    return {"valid": accuracy["valid"], "test": accuracy["test"]}
 
 
 def keep_network(path: Path, network: nn.Module, choices: dict[str, Any], bench: Bench) -> None:
@@ -273,7 +296,7 @@ def keep_network(path: Path, network: nn.Module, choices: dict[str, Any], bench:
         rounded, _ = load_network(draft)
         data = calibration(bench.train, bench.config.output.calibration)
         metadata["activation_bounds"] = private.calibrate(rounded, data)
-        valid = evaluate(rounded, bench.valid) if len(bench.valid) else None
+        valid = evaluate(rounded, bench.held_out) if bench.held_out is not None else None
         metadata["accuracy"] = {"valid": valid, "test": evaluate(rounded, bench.test)}
         save_network(path, rounded, metadata)
     finally:
@@ -290,7 +313,6 @@ def train_teacher(run: Path, bench: Bench) -> dict[str, Any]:
             write_atomic(bench.teacher_file, given.read_bytes())
         agree(lambda: None)
     seed = bench.config.seeds[0]
-    network = bench.new_network(seed)
-    said = train_network(network, {}, seed, bench, place, bench.config.teacher.fit)
+    said = _fitted(bench.new_network(seed), seed, bench, place, bench.config.teacher.fit, None)
     place.finish(said)
     return said

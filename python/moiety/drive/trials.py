@@ -1,7 +1,7 @@
 """Many independent trials: in this process, in processes of one machine, or on a Ray cluster.
 
-A trial needs its run's folder and nothing else, so every place gives the same result; on a cluster the folder has to lie
-on a file system that all machines share.
+A trial needs its run's folder and nothing else, so every place gives the same result; on a cluster the folder has to
+lie on a file system that all machines share.
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ class _Worker:
             return dict(json.loads(line))
         if ended:
             words = self._log.read_text(errors="replace").strip().splitlines()
+            last = words[-1] if words else "it said nothing"
             raise TrialError(
-                f"its process ended with code {self._process.returncode} ({words[-1] if words else 'it said nothing'}); "
-                f"all it said is in {self._log}"
+                f"its process ended with code {self._process.returncode} ({last}); all that it said is in {self._log}"
             )
         return None
 
@@ -154,7 +154,9 @@ def _on_ray(run: Path, trials: Sequence[Trial], threads: int, watch: Watch) -> l
     try:
         import ray
     except ImportError:
-        raise TrialError("--trials-on ray needs Ray: pip install 'moiety[scale]', or take --trials-on processes") from None
+        raise TrialError(
+            "--trials-on ray needs Ray: pip install 'moiety[scale]', or take --trials-on processes"
+        ) from None
 
     from .worker import answer
 

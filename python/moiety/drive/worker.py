@@ -1,7 +1,7 @@
 """A process that makes trials, one after another: `python -m moiety.drive.worker RUN`.
 
-Standard input has a trial's fields as JSON a line, standard output one JSON answer a line. When the input ends, which it
-also does when the run is killed, the process ends at once: a run that goes on must not meet its own past.
+Standard input has a trial's fields as JSON a line, standard output one JSON answer a line. When the input ends, which
+it also does when the run is killed, the process ends at once: a run that goes on must not meet its own past.
 """
 
 from __future__ import annotations

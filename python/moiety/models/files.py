@@ -73,7 +73,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{name} is not a whole safetensors file, truncated or altered ({error})") from None
     if metadata.get("version") != FILE_VERSION:
-        raise ValueError(f"{name}: expected a network's file of version {FILE_VERSION}, found {metadata.get('version')!r}")
+        raise ValueError(
+            f"{name}: expected a network's file of version {FILE_VERSION}, found {metadata.get('version')!r}"
+        )
     model, shape, gates = (metadata.get(key) for key in ("model", "input_shape", "gates"))
     if not (isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("kwargs"), dict)):
         raise ValueError(f"{name}: expected a model's name and kwargs, found {model!r}")

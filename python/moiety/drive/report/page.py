@@ -102,7 +102,7 @@ def _section(run: Run, index: int, headed: bool) -> str:
     heading = f"<h2>{escape(run.title)}</h2><p class='lead'>{escape(_subtitle(results))}</p>" if headed else ""
     parts = [f'<section class="run" id="run-{index}">{heading}', _figures(results, chosen)]
     if len(results.networks) > 1:
-        words = "Points are means over seeds with their standard errors; faint ones are single networks. Up and left is better."
+        words = "Means over seeds with their standard errors; faint marks are single networks. Up and left is better."
         parts.append(_card("Accuracy against latency", words, plots.accuracy_against_latency(results)))
         parts.append(_card("Methods", _method_words(results), _table(results, chosen)))
     if any(network.gates for _, network in rows):
@@ -164,7 +164,7 @@ def _table(results: Results, chosen: Network | None) -> str:
     groups = summarise(results.networks)
     against = comparison(groups)
     head = "".join(
-        f'<th{"" if i < 2 else " class=n"}>{name}</th>'
+        f"<th{'' if i < 2 else ' class=n'}>{name}</th>"
         for i, name in enumerate(("target", "method", "networks", "test accuracy", "latency", "predicted", "recovered"))
     )
     body, before = "", None
@@ -178,9 +178,7 @@ def _by_target(group: Group) -> tuple[bool, float]:
     return group.target is None, group.target or group.seconds
 
 
-def _table_row(
-    group: Group, against: Mapping[float, Mapping[str, float]], chosen: Network | None, first: bool
-) -> str:
+def _table_row(group: Group, against: Mapping[float, Mapping[str, float]], chosen: Network | None, first: bool) -> str:
     recovered = against.get(group.target or 0.0, {}).get("recovered") if group.method == "search" else None
     cells = [
         f"{len(group.networks)}",
@@ -223,8 +221,8 @@ def _background(run: Run) -> str:
         '<div class="card"><h2>How it was made</h2><p class="lead">The same configuration on a similar machine makes '
         "the same run.</p>"
         f"<details><summary>Configuration</summary><pre>{escape(run.config)}</pre></details>"
-        f'<details><summary>Environment</summary><div class="scroll"><table class="plain"><tbody>{rows}</tbody></table></div>'
-        "</details></div>"
+        '<details><summary>Environment</summary><div class="scroll"><table class="plain"><tbody>'
+        f"{rows}</tbody></table></div></details></div>"
     )
 
 

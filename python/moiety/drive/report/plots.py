@@ -1,4 +1,4 @@
-"""The figures of a report: accuracy against latency, operators by layer, milliseconds by layer, gates and losses in time.
+"""The figures of a report: accuracy against latency, operators and milliseconds by layer, gates and losses in time.
 
 Each function returns HTML: a legend and one inline figure, in which every mark carries its figures as a tooltip.
 """
@@ -214,7 +214,9 @@ def gates_in_time(history: Sequence[Mapping[str, Any]]) -> str:
         left, top = index % columns * wide, index // columns * high
         x = Scale(0, last, left + 30, left + wide - 14)
         y = Scale(0, 1, top + high - 20, top + head)
-        parts.append(element("g", element("title", escape(gate)), text(left + 30, top + 18, _short(gate), "row strong")))
+        parts.append(
+            element("g", element("title", escape(gate)), text(left + 30, top + 18, _short(gate), "row strong"))
+        )
         for value in (0.0, 0.5, 1.0):
             parts.append(element("line", x1=x.start, x2=x.stop, y1=y(value), y2=y(value), class_="grid"))
             parts.append(text(x.start - 6, y(value) + 4, f"{value:g}", "tick", "end"))

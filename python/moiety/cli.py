@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moiety import cli_drive
+from moiety import cli_cost, cli_drive
 from moiety.cli_common import Json, emit, guarded, show_tracebacks
 
 if TYPE_CHECKING:
@@ -80,15 +80,9 @@ def _tls(certs: Path | None, name: str | None, role: str) -> Tls | None:
 
 
 def _network(text: str | None) -> Network:
-    from moiety.private.transport import Network
+    from moiety.cost import network_of
 
-    if text is not None and ":" in text:
-        try:
-            rtt, mbit = (float(part) for part in text.split(":"))
-        except ValueError:
-            raise ValueError(f"network is {text!r}: expected lan, wan or RTT_MS:MBIT") from None
-        return Network(rtt_ms=rtt, mbit=mbit)
-    return Network.of(text)
+    return network_of(text)
 
 
 @contextmanager
@@ -422,4 +416,5 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(run(json=json))
 
 
+cli_cost.register(app)
 cli_drive.register(app)

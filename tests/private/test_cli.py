@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from moiety.cli import app
 from moiety.demo.assets import verified
 
-COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor")
+COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor", "profile")
 
 
 def moiety(*words, timeout=60, code=0, cwd=None):

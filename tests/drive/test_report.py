@@ -21,6 +21,7 @@ from moiety.drive.results import comparison, pareto, read_results, summarise
 
 PLOTS = ("pareto", "operators", "milliseconds", "gates", "fit")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HIGH = 520  # pixels of the box of a figure
 VOID = {"meta", "link", "br", "img"}
 
 
@@ -143,24 +144,24 @@ def browser() -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_every_plot(run: Path, tmp_path: Path, scheme: str) -> None:
-    """Each figure alone on the page, since where a figure lies on the whole page is the browser's own affair."""
+    """The page's own figures and style, each figure in a box whose place is known."""
     program = browser()
     text = page([load_run(run)])
-    head = text[: text.index("</head>")]
-    for name in PLOTS:
+    boxes = ""
+    for i, name in enumerate(PLOTS):
         drawn = re.search(rf'<svg[^>]*id="plot-{name}".*?</svg>', text, re.DOTALL)
         assert drawn is not None
-        alone = tmp_path / f"{name}.html"
-        alone.write_text(f"{head}</head><body><main>{drawn[0]}</main></body></html>")
-        image = screenshot(program, alone, tmp_path / f"{name}.png", scheme)
-        colours = image.convert("RGB").getcolors(1 << 24) or []
-        background = max(colours)[0]
-        ink = 1 - background / (image.width * image.height)
-        strong = [c for n, c in colours if n > 20 and max(c) - min(c) > 60]
-        assert ink > 0.004, (name, ink)
-        assert len(colours) > 40, (name, len(colours))
-        assert strong, name  # something in a colour of its own, not only grey lines
-        page_colour = max(colours)[1]
+        boxes += f'<div style="position:absolute;left:20px;top:{i * HIGH}px;width:1000px;height:{HIGH}px">{drawn[0]}</div>'
+    (tmp_path / "plots.html").write_text(text[: text.index("</head>")] + f"</head><body>{boxes}</body></html>")
+    whole = screenshot(program, tmp_path / "plots.html", tmp_path / "plots.png", scheme).convert("RGB")
+    for i, name in enumerate(PLOTS):
+        image = whole.crop((0, i * HIGH, 1040, (i + 1) * HIGH))
+        colours = image.getcolors(1 << 24) or []
+        background, page_colour = max(colours)
+        assert 1 - background / (image.width * image.height) > 0.004, name  # ink
+        assert len(colours) > 40, name
+        # Something in a colour of its own, not only grey lines.
+        assert [c for n, c in colours if n > 20 and max(c) - min(c) > 60], name
         assert (sum(page_colour) < 200) == (scheme == "dark")
 
 
@@ -174,7 +175,7 @@ def screenshot(program: str, html: Path, target: Path, scheme: str) -> Image.Ima
         "--hide-scrollbars",
         f"--user-data-dir={target.parent / 'profile'}",
         f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
-        "--window-size=1100,700",
+        f"--window-size=1040,{HIGH * len(PLOTS)}",
         f"--screenshot={target}",
         html.as_uri(),
     ]

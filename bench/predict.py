@@ -116,7 +116,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def report(results: dict[str, list[dict[str, Any]]], table: str, before: str, started: float) -> str:
+def report(results: dict[str, list[dict[str, Any]]], table: str, note: str, before: str, started: float) -> str:
     lines = [
         "# Predicted and measured",
         "",
@@ -124,6 +124,7 @@ def report(results: dict[str, list[dict[str, Any]]], table: str, before: str, st
         "run equalled the prediction (the script stops otherwise). Seconds are the online phase's; the least of the",
         "repeats counts, because whatever else runs on the machine only adds.",
         "",
+        *([f"**Note.** {note}", ""] if note else []),
         *(f"- {key}: {value}" for key, value in machine.describe().items()),
         f"- load average (1 / 5 min): {before} before, {machine.load()} after",
         "",
@@ -152,6 +153,7 @@ def main() -> None:
     parser.add_argument("--table", help="of `moiety profile`; without: the one that the package ships")
     parser.add_argument("--count", type=int, default=15)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("PREDICTION.md"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -167,7 +169,7 @@ def main() -> None:
         results[name] = measure(backend, programs, repeats)
         print(name, summary(results[name]), flush=True)
     table = f"`{arguments.table}`" if arguments.table else "the shipped table"
-    arguments.out.write_text(report(results, table, before, started))
+    arguments.out.write_text(report(results, table, arguments.note, before, started))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: `moiety compile | deal | serve | infer | dealer | certs | estimate | bench | demo | doctor`.
+"""The command line: `moiety compile | deal | serve | infer | ...`; `moiety --help` lists the commands.
 
 Results go to standard output (`--json`: one JSON document, or one line an event), progress and errors to standard
 error. An error is one line that says what was expected, what came and what to do, and the exit code is 1; `--debug`,
@@ -7,8 +7,6 @@ in front of the command, shows the traceback. Nothing heavy is imported before a
 
 from __future__ import annotations
 
-import functools
-import json as json_module
 import logging
 import os
 import signal
@@ -17,11 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moiety import cli_cost
+from moiety import cli_cost, cli_drive
+from moiety.cli_common import Json, emit, guarded, show_tracebacks
 
 if TYPE_CHECKING:
     from moiety.private.client import ClientConfig
@@ -40,12 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_debug = False
 _BATCH = 8  # samples of one inference of `infer`, unless it is told or the correlation file says
-P = ParamSpec("P")
-R = TypeVar("R")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Program_ = Annotated[Path, typer.Option("--program", help="A file of `moiety compile`.")]
 State = Annotated[
     Path | None, typer.Option(help="Directory for epochs, masks and the ledger. Default: by role, in $XDG_STATE_HOME.")
@@ -65,35 +60,8 @@ NetworkName = Annotated[str | None, typer.Option("--network", help="lan, wan, or
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and log more.")] = False,
 ) -> None:
-    global _debug
-    _debug = debug
+    show_tracebacks(debug)
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(name)s: %(message)s")
-
-
-def _guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that a user can mend into one line and exit code 1."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except (ValueError, RuntimeError, OSError, ImportError) as error:
-            if _debug:
-                raise
-            text = " ".join(str(error).split()) or type(error).__name__
-            if kwargs.get("json"):
-                typer.echo(json_module.dumps({"error": text}))
-            typer.echo(f"moiety: {text}", err=True)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            typer.echo("moiety: interrupted", err=True)
-            raise typer.Exit(130) from None
-
-    return run
-
-
-def _emit(json: bool, document: dict[str, Any], text: str) -> None:
-    typer.echo(json_module.dumps(document) if json else text)
 
 
 def _state(given: Path | None, role: str) -> Path:
@@ -150,10 +118,10 @@ def _party() -> Iterator[Callable[[], bool]]:
 
 
 @app.command()
-@_guarded
+@guarded
 def compile(
     model: Annotated[
-        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or resnet_cifar.")
+        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or a network's .safetensors file.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The program with weights: the server's.")] = Path(
         "model.moiety"
@@ -161,7 +129,7 @@ def compile(
     out_client: Annotated[
         Path | None, typer.Option(help="The program without weights: what clients and dealers may have.")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="safetensors file for the model.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="safetensors file for the function's model.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help=".npy file of inputs (float32, with batch) to measure ranges on.")
     ] = None,
@@ -180,7 +148,7 @@ def compile(
     program.save(out)
     program.without_weights().save(client)
     document = {"server": str(out), "client": str(client), "hash": program.hash, "operations": len(program.ops)}
-    _emit(
+    emit(
         json,
         document,
         f"{out}: {len(program.ops)} operations, program {program.hash[:16]}\n{client}: the same without weights",
@@ -188,7 +156,7 @@ def compile(
 
 
 @app.command()
-@_guarded
+@guarded
 def deal(
     program: Program_,
     batch: Annotated[int, typer.Option(help="Samples of one inference.")],
@@ -219,11 +187,11 @@ def deal(
             progress=lambda done, total: step("inferences", done, total),
         )
     document = {"server": str(out_server), "client": str(out_client), "epoch": opened, "batch": batch, "count": count}
-    _emit(json, document, f"{out_server} and {out_client}: {count} inferences of batch {batch}, weight epoch {opened}")
+    emit(json, document, f"{out_server} and {out_client}: {count} inferences of batch {batch}, weight epoch {opened}")
 
 
 @app.command()
-@_guarded
+@guarded
 def serve(
     program: Program_,
     listen: Annotated[str, typer.Option(help="host:port or unix:/path.")] = "127.0.0.1:7100",
@@ -263,7 +231,7 @@ def serve(
         server = Server(loaded, listener, config)
         try:
             address = str(listener.address)
-            _emit(json, {"listening": address, "program": loaded.hash}, f"serving {loaded.hash[:16]} at {address}")
+            emit(json, {"listening": address, "program": loaded.hash}, f"serving {loaded.hash[:16]} at {address}")
             sys.stdout.flush()
             server.serve(stop)
         finally:
@@ -271,7 +239,7 @@ def serve(
 
 
 @app.command()
-@_guarded
+@guarded
 def dealer(
     listen: Annotated[str, typer.Option(help="host:port or unix:/path.")] = "127.0.0.1:7101",
     state: State = None,
@@ -291,13 +259,13 @@ def dealer(
     with _party() as stop, listen_at(listen, tls=tls, insecure_plaintext=insecure_plaintext) as listener:
         service = Dealer(listener, _state(state, "dealer"), timeout=timeout, threads=threads, limit=limit)
         address = str(listener.address)
-        _emit(json, {"listening": address}, f"dealing at {address}")
+        emit(json, {"listening": address}, f"dealing at {address}")
         sys.stdout.flush()
         service.serve(stop)
 
 
 @app.command()
-@_guarded
+@guarded
 def infer(
     inputs: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or .npy files.")],
     program: Program_,
@@ -336,7 +304,7 @@ def infer(
     x, names = read_inputs(loaded, inputs)
     outputs, runs = _infer_all(loaded, x, batch, config)
     document = {"outputs": [{"input": n, "output": o} for n, o in zip(names, outputs, strict=True)], "stats": runs}
-    _emit(json, document, show_inferences(loaded, names, outputs, runs, top))
+    emit(json, document, show_inferences(loaded, names, outputs, runs, top))
 
 
 def _infer_all(program: Program, x: Any, batch: int | None, config: ClientConfig) -> tuple[list[Any], list[Any]]:
@@ -363,7 +331,7 @@ def _infer_all(program: Program, x: Any, batch: int | None, config: ClientConfig
 
 
 @app.command()
-@_guarded
+@guarded
 def certs(
     directory: Annotated[Path, typer.Argument(help="Where the authority and the certificates lie.")],
     role: Annotated[str | None, typer.Option(help="One more certificate: server, client or dealer.")] = None,
@@ -382,11 +350,11 @@ def certs(
     advice = (
         f"give each party authority.pem and its own .pem and .key; keep {directory / 'authority.key'} off all of them"
     )
-    _emit(json, {"made": made}, "\n".join([*made, advice]))
+    emit(json, {"made": made}, "\n".join([*made, advice]))
 
 
 @app.command()
-@_guarded
+@guarded
 def estimate(
     program: Program_,
     batch: Annotated[int, typer.Option(min=1)] = 1,
@@ -399,11 +367,11 @@ def estimate(
     from moiety.private.report import show_estimate
 
     document, text = show_estimate(load(program), batch, comparison, _network(network))
-    _emit(json, document, text)
+    emit(json, document, text)
 
 
 @app.command()
-@_guarded
+@guarded
 def bench(
     protocol: Annotated[str, typer.Argument(help="relu, mul, matmul, conv, maxpool or square.")],
     n: Annotated[int, typer.Option(min=1, help="Elements.")] = 1 << 20,
@@ -420,15 +388,15 @@ def bench(
     document = private.bench(
         protocol, n=n, comparison=comparison, bits=bits, network=_network(network), threads=threads
     )
-    _emit(json, document, counters(document))
+    emit(json, document, counters(document))
 
 
 @app.command()
-@_guarded
+@guarded
 def demo(
     images: Annotated[list[Path] | None, typer.Argument(help="Photographs. Default: the shipped ones.")] = None,
     network: Annotated[str | None, typer.Option(help="lan or wan.")] = None,
-    variant: Annotated[str, typer.Option(help="relu, x2 or both.")] = "both",
+    variant: Annotated[str, typer.Option(help="searched, x2 or both.")] = "both",
     comparison: Comparison = "auto",
     out: Annotated[Path, typer.Option(help="The JSON document.")] = Path("demo-output/demo.json"),
 ) -> None:
@@ -440,7 +408,7 @@ def demo(
 
 
 @app.command()
-@_guarded
+@guarded
 def doctor(json: Json = False) -> None:
     """What this installation is, what it chose on this machine, and what is missing."""
     from moiety.doctor import run
@@ -449,3 +417,4 @@ def doctor(json: Json = False) -> None:
 
 
 cli_cost.register(app)
+cli_drive.register(app)

@@ -86,7 +86,7 @@ def cases(quick: bool = False) -> list[Case]:
                 add(kind, kind, shape, more=40 if kind in ("shift", "move") else 8)
             add("x2", "x2", {"n": n, "channels": 16})
             for protocol in ("circuit", "dcf"):
-                for bits in (24,) if quick else (16, 31):
+                for bits in (24,) if quick else (16, 20, 31):
                     if n <= 8192 or (n <= 65536 and protocol == "circuit"):
                         add(protocol, "relu", {"n": n, "bits": bits}, comparison=protocol, more=6)
         for n in (10, 1000):

@@ -1,0 +1,1 @@
+"""Drivers: configuration files, run folders, trials and reports around `moiety.search`."""

@@ -1,0 +1,61 @@
+"""A process that makes trials, one after another: `python -m moiety.drive.worker RUN`.
+
+Standard input has a trial's fields as JSON a line, standard output one JSON answer a line. When the input ends, which
+it also does when the run is killed, the process ends at once: a run that goes on must not meet its own past.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+__all__ = ["answer", "main"]
+
+
+def answer(run: Path, words: dict[str, Any]) -> dict[str, Any]:
+    """The result of the trial with the fields `words`, in a run whose config.toml and teacher are there."""
+    from .config import load_config
+    from .trial import Trial, run_trial
+
+    bench = _benches.get(run)
+    if bench is None:
+        import torch
+
+        from .bench import Bench
+
+        config = load_config(str(run / "config.toml"))
+        torch.set_num_threads(config.threads)
+        bench = _benches[run] = Bench(config, run / "teacher" / "weights.safetensors")
+    return run_trial(run, Trial(**words), bench)
+
+
+_benches: dict[Path, Any] = {}
+
+
+def main(run: Path) -> None:
+    trials: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            trials.put(line)
+        os._exit(0)
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints must not come between the answers
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        words = json.loads(trials.get())
+        try:
+            said = {"result": answer(run, words)}
+        except (ValueError, RuntimeError, ArithmeticError, OSError, ImportError) as error:
+            said = {"error": str(error) or type(error).__name__}
+        print(json.dumps(said), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["KERNELS", "NETWORKS", "PROTOCOLS", "Kernel", "Network", "Protocol"]
+__all__ = ["ACTIVATIONS", "KERNELS", "NETWORKS", "PROTOCOLS", "Activation", "Kernel", "Network", "Protocol"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,19 @@ class Kernel:
     kind: str
     shape: tuple[int, ...]
     tiny: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A quadratic activation, shape (N, C, H, W), coefficients a channel; `hinge` mixes a ReLU in, as a gate does."""
+
+    key: str
+    title: str
+    shape: tuple[int, int, int, int]
+    dtype: str = "float32"
+    channels_last: bool = False
+    hinge: bool = False
+    tiny: tuple[int, int, int, int] = (2, 8, 4, 4)
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,20 @@ KERNELS = [
     Kernel("gemv4096x1000", "GEMM 1x4096x1000", "matmul", (1, 4096, 1000), (1, 64, 32)),
     Kernel("conv64", "conv 64->64 3x3, 56x56", "conv", (64, 64, 56, 3), (8, 8, 8, 3)),
     Kernel("conv512", "conv 512->512 3x3, 4x4", "conv", (512, 512, 4, 3), (16, 16, 4, 3)),
+]
+
+ACTIVATIONS = [
+    Activation("x2-22", "x^2, 2^22 elements", (64, 64, 32, 32)),
+    Activation("x2-22-last", "x^2, 2^22 elements, channels last", (64, 64, 32, 32), channels_last=True),
+    Activation("x2-22-bf16", "x^2, 2^22 elements, bfloat16, channels last", (64, 64, 32, 32), "bfloat16", True),
+    Activation(
+        "gate-22",
+        "gate of ReLU, x^2 and identity, 2^22 elements, channels last",
+        (64, 64, 32, 32),
+        "float32",
+        True,
+        True,
+    ),
 ]
 
 

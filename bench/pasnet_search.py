@@ -3,10 +3,10 @@
     python bench/pasnet_search.py --out bench/results/pasnet_search.json
 
 A ReLU teacher is trained on 45,000 training images. For every seed: shared weights and searches on 16,000 of them, each
-architecture fine-tuned on the same 16,000 with distillation from the teacher, and its accuracy on the 10,000 test images
-written down. Every choice (search, scores) is made on 2,000 of the 5,000 training images held out; the test images choose
-nothing. Equal architectures of one seed share one fine-tuning. The results are written after every fine-tuning, and a run
-that was interrupted goes on with what is missing; --report prints the tables of what is there.
+architecture fine-tuned on the same 16,000 with distillation from the teacher, and its accuracy on the 10,000 test
+images written down. Every choice (search, scores) is made on the 5,000 training images held out; the test images choose
+nothing. Equal architectures of one seed share one fine-tuning. The results are written after every fine-tuning, and a
+run that was interrupted goes on with what is missing; --report prints the tables of what is there.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from moiety.search import (
 )
 
 MODEL = {"widths": (16, 32, 64, 128)}
-BACKEND, COMPARISON = "analytic:1:1000", "circuit"
-FRACTIONS = (0.25, 0.4, 0.5, 0.6, 0.73)  # targets, between the latencies of all-identity (0) and all-ReLU (1)
+BACKEND, COMPARISON = "analytic:1:1000", "dcf"
+FRACTIONS = (0.2, 0.35, 0.5, 0.62, 0.8)  # targets, between the latencies of all-identity (0) and all-ReLU (1)
 RANDOM = 2  # random architectures a target and seed
 TEACHER = FitConfig(epochs=14, seed=0)
 TUNING = FitConfig(epochs=3, learning_rate=0.05)
@@ -193,7 +193,8 @@ def tune_all(
             write(results, out)
             print(
                 f"{number + 1}/{len(jobs)} seed {seed} {kind} {'' if target is None else f'{1e3 * target:.2f} ms'}: "
-                f"{100 * run['accuracy']:.2f} % at {1e3 * run['latency']:.2f} ms ({run['cpu_seconds']:.0f} CPU-s) {architecture}",
+                f"{100 * run['accuracy']:.2f} % at {1e3 * run['latency']:.2f} ms ({run['cpu_seconds']:.0f} CPU-s) "
+                f"{architecture}",
                 flush=True,
             )
 
@@ -211,7 +212,7 @@ def say(event: dict[str, Any]) -> None:
 
 
 def report(results: dict[str, Any]) -> str:
-    """Markdown: accuracy by target and method, mean and standard deviation over the seeds, and what is required of them."""
+    """Markdown: accuracy by target and method, mean and standard deviation over the seeds, and what they must reach."""
 
     def of(kind: str, target: float | None) -> tuple[list[float], list[float]]:
         """Mean accuracy of each seed, in per cent, and all latencies in ms."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases import KERNELS, NETWORKS, PROTOCOLS
+from cases import ACTIVATIONS, KERNELS, NETWORKS, PROTOCOLS
 from peers import OPERATIONS, PEERS
 from targets import TARGETS, judge
 
@@ -89,10 +89,26 @@ def targets(results: Results) -> str:
     for target in TARGETS:
         reached = judge(target, results)
         verdict = f"{reached.figures}: {reached.verdict}" if reached.figures else reached.verdict
-        kernel = target.what.startswith("u64")
+        kernel = target.what.startswith(("u64", "x^2"))
         peer = "torch, in the same run" if kernel else best_peer(results, target.peer)
         rows.append([target.what, target.words, verdict, peer])
     return table(["what", "target", "reached (bold: short)", "peers in this run"], rows)
+
+
+def activations(results: Results) -> str:
+    rows = []
+    for case in ACTIVATIONS:
+        row = results.get("activations", {}).get(case.key)
+        if said := missing(row):
+            rows.append([case.title, said, *[""] * 4])
+            continue
+        seconds = row["seconds"]
+        ours = seconds["moiety"]
+        cells = [f"{1e3 * ours:.2f}", f"{row['bytes'] / ours / 1e9:.1f}"]
+        ratios = [f"{seconds[peer] / ours:.2f}x" for peer in ("torch", "copy")]
+        rows.append([case.title, *cells, *ratios, str(row["turns"])])
+    head = ["forward and backward", "ms (CPU)", "GB/s", "against torch's expression", "against a copy", "turns"]
+    return table(head, rows)
 
 
 def kernels(results: Results) -> str:
@@ -281,7 +297,7 @@ def operators(results: Results) -> list[str]:
 
 def gaps(results: Results) -> str:
     lines = []
-    for section in ("kernels", "protocols", "networks"):
+    for section in ("kernels", "activations", "protocols", "networks"):
         lines += [f"- {key}: {said}" for key, row in results.get(section, {}).items() if (said := missing(row))]
     for name in PEERS:
         found = results.get("peers", {}).get(name)
@@ -313,6 +329,7 @@ def render(results: Results) -> str:
         + targets(results),
         f"## How to read the figures\n\n{READING}",
         f"## Kernels, one thread\n\n{load_of(results, 'kernels')}\n\n" + kernels(results),
+        f"## Activations, one thread\n\n{load_of(results, 'activations')}\n\n" + activations(results),
         f"## Protocols\n\n{load_of(results, 'protocols')}\n\n" + protocols(results),
         f"## Networks\n\n{load_of(results, 'networks')}\n\n" + networks(results),
         f"## Beside the peers\n\nPeers: {load_of(results, 'peers')}\n\n" + beside(results),

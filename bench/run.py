@@ -18,7 +18,8 @@ from typing import Any
 
 import machine
 import measure
-from cases import KERNELS, NETWORKS, PROTOCOLS
+from activations import activation
+from cases import ACTIVATIONS, KERNELS, NETWORKS, PROTOCOLS
 from peers import PEERS, run_peers
 from report import render
 
@@ -62,6 +63,7 @@ def main() -> int:
 
     results["peaks"] = machine.peaks()
     section("kernels", {case.key: lambda case=case: measure.kernel(case, quick) for case in KERNELS})
+    section("activations", {case.key: lambda case=case: activation(case, quick) for case in ACTIVATIONS})
     section("protocols", {case.key: lambda case=case: measure.protocol(case, quick) for case in PROTOCOLS})
     runs = [(case, comparison) for case in NETWORKS for comparison in case.comparisons]
     section(

@@ -124,6 +124,15 @@ def imagenet_peak(results: Results) -> list[Check]:
     ]
 
 
+def activation(results: Results) -> list[Check]:
+    found = []
+    for key, layout in (("x2-22", "contiguous"), ("x2-22-last", "channels last")):
+        seconds = measured(results, "activations", key)["seconds"]
+        found.append(at_least(seconds["torch"] / seconds["moiety"], 2.0, f"x torch ({layout})"))
+        found.append(at_least(seconds["copy"] / seconds["moiety"], 0.7, "x the copy"))
+    return found
+
+
 def cold_test(results: Results) -> list[Check]:
     raise Missing("this run builds nothing; time `make distclean test`")
 
@@ -138,6 +147,11 @@ TARGETS = [
         "u64 conv 64->64 3x3 56x56, one thread",
         ">= 1.8x torch int64, >= 0.35x torch fp32; u32 >= 0.6x fp32",
         kernel("conv64", 1.8, 0.35, 0.6),
+    ),
+    Target(
+        "x^2 activation forward and backward, 2^22 elements, one thread",
+        ">= 2x torch's composed expression, >= 0.7x the bandwidth of a copy",
+        activation,
     ),
     Target(
         "ReLU 2^20 online, circuit at k = 64",

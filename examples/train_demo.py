@@ -1,6 +1,7 @@
-"""Trains the demo network on CIFAR-10 on one CPU core and exports it for private inference.
+"""Trains the demo's networks on CIFAR-10 on one CPU core and exports them for private inference; docs/demo.md says with
+which arguments.
 
-    python examples/train_demo.py --activation relu --data ../shared/data --out runs
+    python examples/train_demo.py --activation relu --widths 32,64,128,256 --data ../shared/data --out runs
     python examples/train_demo.py --activation x2 --data ../shared/data --out runs --compile
 
 SGD with Nesterov momentum, one triangular learning-rate cycle, label smoothing, mirrored and shifted images, bfloat16
@@ -23,24 +24,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from moiety.data.cifar10 import CLASSES, Cifar10, load_cifar10
 from moiety.data.images import MEAN, STD, normalize
-from moiety.models.resnet_cifar import FILE_VERSION, Activation, ResNetCifar, load_resnet_cifar, resnet_cifar
+from moiety.models import load_network, save_network
+from moiety.models.resnet_cifar import ResNetCifar, resnet_cifar
 from moiety.nn import X2Act
 
 
 @dataclass(frozen=True)
 class Config:
-    activation: Activation = "relu"
+    activation: Literal["relu", "x2"] = "relu"
+    widths: str = "32,64,128,128"
+    identity: str = ""  # paths of activations that are left out, as a search found
+    init: str = ""  # an exported network to take the weights from that have the same shape
     epochs: int = 30
     data: str | None = None  # else MOIETY_DATA, else ../shared/data
     out: str = "runs"
@@ -78,11 +82,14 @@ def main() -> None:
     checkpoint, exported = out / f"checkpoint_{config.activation}.pt", out / f"resnet_{config.activation}.safetensors"
     train, test = load_cifar10("train", config.data), load_cifar10("test", config.data)
 
-    model = resnet_cifar(config.activation).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = resnet_cifar(config.activation).eval()
+    model = make_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.init:
+        start, own = load_network(config.init)[0].state_dict(), model.state_dict()
+        model.load_state_dict(own | {key: value for key, value in start.items() if own[key].shape == value.shape})
+    averaged = make_network(config).eval()
     averaged.load_state_dict(model.state_dict())
     optimizer = make_optimizer(model, config)
-    teacher = load_resnet_cifar(config.teacher)[0].to(memory_format=torch.channels_last) if config.teacher else None  # type: ignore[call-overload]
+    teacher = load_network(config.teacher)[0].to(memory_format=torch.channels_last) if config.teacher else None  # type: ignore[call-overload]
     watched = WatchedInputs(model, config.bound)
     forward = torch.compile(watched) if config.compile else watched
 
@@ -177,6 +184,14 @@ def parse() -> Config:
         else:
             parser.add_argument(name, type=str if field.default is None else type(field.default), default=field.default)
     return Config(**vars(parser.parse_args()))
+
+
+def make_network(config: Config) -> ResNetCifar:
+    model = resnet_cifar(config.activation, widths=[int(width) for width in config.widths.split(",")])
+    for path in filter(None, config.identity.split(",")):
+        parent, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent), name, nn.Identity())
+    return model
 
 
 def make_optimizer(model: ResNetCifar, config: Config) -> torch.optim.SGD:
@@ -360,32 +375,37 @@ def first_not_finite(model: ResNetCifar, images: Tensor) -> str:
 
 
 def export(model: ResNetCifar, path: Path, train: Cifar10, test: Cifar10, epochs: int, config: Config) -> None:
-    """float16 weights, with the accuracy and the bounds of the rounded weights as metadata (each value is JSON)."""
-    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    rounded = resnet_cifar(config.activation)
-    rounded.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    """float16 weights, with the accuracy and the bounds of the rounded weights."""
+    rounded = make_network(config)
+    rounded.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     rounded = cast(ResNetCifar, rounded.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     accuracy, test_bounds = evaluate(rounded, test)
     train_accuracy, bounds = evaluate(rounded, train)
+    kwargs = {"activation": config.activation, "widths": model.widths, "num_classes": model.num_classes}
+    left_out = config.identity.split(",")
+    gates = {path: "identity" if path in left_out else config.activation for path in activation_paths(model)}
     metadata = {
-        "version": FILE_VERSION,
-        "architecture": model.architecture(),
-        "test_accuracy": accuracy,
-        "evaluated_on": {"train": len(train), "test": len(test)},
-        "epochs": epochs,
+        "model": {"name": "resnet_cifar", "kwargs": kwargs},
+        "gates": gates if config.identity else {},
+        "input_shape": [3, 32, 32],
         "preprocessing": {"mean": MEAN, "std": STD},
         "classes": CLASSES,
         "activation_bounds": {name: float(f"{value:.4g}") for name, value in bounds.items()},
+        "accuracy": {"test": accuracy, "train": train_accuracy},
+        "trained_on": {"dataset": "cifar10", "images": len(train)},
+        "epochs": epochs,
     }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, {key: json.dumps(value) for key, value in metadata.items()})
-    os.replace(partial, path)
+    save_network(path, rounded, metadata)
     print(
         f"wrote {path}: test accuracy {accuracy:.4f}, train accuracy {train_accuracy:.4f}\n"
         f"bounds on train {json.dumps(metadata['activation_bounds'])}\n"
         f"bounds on test {json.dumps({name: float(f'{value:.4g}') for name, value in test_bounds.items()})}",
         flush=True,
     )
+
+
+def activation_paths(model: ResNetCifar) -> list[str]:
+    return [path for path, _ in model.named_modules() if path.rpartition(".")[2] in ("act1", "act2")]
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

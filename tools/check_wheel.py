@@ -19,7 +19,7 @@ REQUIRED = [
     "moiety/_core*.so",
     "moiety/_core*.pyi",
     "moiety/demo/manifest.json",
-    "moiety/demo/resnet_relu.safetensors",
+    "moiety/demo/resnet_searched.safetensors",
     "moiety/demo/resnet_x2.safetensors",
     "moiety/demo/photos/*",
     "moiety-*.dist-info/licenses/LICENSE",

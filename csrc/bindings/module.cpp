@@ -23,4 +23,5 @@ PYBIND11_MODULE(_core, m) {
     register_ring(m);
     register_crypto(m);
     register_mpc(m);
+    register_nn(m);
 }

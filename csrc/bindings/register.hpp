@@ -8,3 +8,4 @@ void register_system(pybind11::module_& m);  // CPU features, threads, build fac
 void register_ring(pybind11::module_& m);    // moiety._core.ring
 void register_crypto(pybind11::module_& m);  // moiety._core.crypto
 void register_mpc(pybind11::module_& m);     // moiety._core.mpc
+void register_nn(pybind11::module_& m);      // moiety._core.nn

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moiety import cli_drive
+from moiety import cli_cost, cli_drive
 from moiety.cli_common import Json, emit, guarded, show_tracebacks
 
 if TYPE_CHECKING:
@@ -80,15 +80,9 @@ def _tls(certs: Path | None, name: str | None, role: str) -> Tls | None:
 
 
 def _network(text: str | None) -> Network:
-    from moiety.private.transport import Network
+    from moiety.cost import network_of
 
-    if text is not None and ":" in text:
-        try:
-            rtt, mbit = (float(part) for part in text.split(":"))
-        except ValueError:
-            raise ValueError(f"network is {text!r}: expected lan, wan or RTT_MS:MBIT") from None
-        return Network(rtt_ms=rtt, mbit=mbit)
-    return Network.of(text)
+    return network_of(text)
 
 
 @contextmanager
@@ -127,7 +121,7 @@ def _party() -> Iterator[Callable[[], bool]]:
 @guarded
 def compile(
     model: Annotated[
-        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or resnet_cifar.")
+        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or a network's .safetensors file.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The program with weights: the server's.")] = Path(
         "model.moiety"
@@ -135,7 +129,7 @@ def compile(
     out_client: Annotated[
         Path | None, typer.Option(help="The program without weights: what clients and dealers may have.")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="safetensors file for the model.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="safetensors file for the function's model.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help=".npy file of inputs (float32, with batch) to measure ranges on.")
     ] = None,
@@ -402,7 +396,7 @@ def bench(
 def demo(
     images: Annotated[list[Path] | None, typer.Argument(help="Photographs. Default: the shipped ones.")] = None,
     network: Annotated[str | None, typer.Option(help="lan or wan.")] = None,
-    variant: Annotated[str, typer.Option(help="relu, x2 or both.")] = "both",
+    variant: Annotated[str, typer.Option(help="searched, x2 or both.")] = "both",
     comparison: Comparison = "auto",
     out: Annotated[Path, typer.Option(help="The JSON document.")] = Path("demo-output/demo.json"),
 ) -> None:
@@ -422,4 +416,5 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(run(json=json))
 
 
+cli_cost.register(app)
 cli_drive.register(app)

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 TARGETS = [
     "u64 GEMM 512^3, one thread",
     "u64 conv 64->64 3x3 56x56, one thread",
+    "x^2 activation forward and backward, 2^22 elements, one thread",
     "ReLU 2^20 online, circuit at k = 64",
     "ReLU 2^20 online, circuit at k = 24",
     "ReLU 2^20 online, DCF at k = 32",

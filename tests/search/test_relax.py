@@ -39,7 +39,7 @@ def test_the_networks_own_quadratics_are_kept(images: Tensor) -> None:
     supernet = relax(network, images)
     candidate = gates(supernet)["act1"].candidates["x2"]
     assert isinstance(candidate, X2Act)
-    assert float(candidate.w1[0]) == 0.125
+    assert candidate.w1[0].item() == 0.125
 
 
 def test_pools_and_relu6_become_gates(images: Tensor) -> None:

@@ -59,12 +59,12 @@ class _Prepared:
         if not work.row:
             return 0.0, 0.0
         terms, link = self.table.row(self.program.ring, work.row), self.table.link
-        if work.row in ("linear", "depthwise"):
+        if not work.by_client:
             return terms.seconds(work), terms.a
         if work.row in _LOCAL:
             return terms.seconds(work), terms.seconds(work)
-        own = max(0.0, terms.a - link.hop) * work.rounds + max(0.0, terms.b - link.byte) * work.bytes
-        return own + terms.c * work.work, own + terms.c * work.work
+        own = max(0.0, terms.seconds(work) - link.hop * work.rounds)
+        return own, own
 
     @cached_property
     def checks(self) -> dict[int, Step]:
@@ -115,7 +115,7 @@ class _Prepared:
         return ["dcf" if i in chosen else "circuit" for i in range(len(extra))]
 
 
-_LOCAL = ("linear", "depthwise", "shift", "sumpool", "move")
+_LOCAL = ("shift", "sumpool", "move")
 
 
 class EngineBackend:

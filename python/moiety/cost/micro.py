@@ -23,7 +23,7 @@ import numpy as np
 
 from moiety.private.program import Certificate, Op, Program, Tensor
 
-__all__ = ["KINDS", "SHAPES", "chain", "single"]
+__all__ = ["KINDS", "SHAPES", "SIDE_BY_SIDE", "chain", "single"]
 
 _ELEMENTS = {"n": 4096}
 _IMAGE = {"channels": 16, "size": 16}
@@ -39,6 +39,7 @@ SHAPES: dict[str, dict[str, int]] = {
     "avgpool": {**_IMAGE, "kernel": 2, "stride": 2},
 }
 KINDS = tuple(SHAPES)
+SIDE_BY_SIDE = ("shift", "argmax", "linear", "conv", "depthwise", "maxpool", "avgpool")
 FRACTION = 16
 
 
@@ -183,11 +184,12 @@ def _shape(kind: str, ring: int, given: Mapping[str, int]) -> dict[str, int]:
     return s
 
 
-def chain(kind: str, count: int, *, ring: int = 64, **shape: int) -> Program:
+def chain(kind: str, count: int, *, ring: int = 64, parallel: bool = False, **shape: Any) -> Program:
     """`count` operators of one kind, one after the other, between sharing the input and revealing one value.
 
-    Local operators and max pooling read the same tensor each: local ones follow each other in time all the same, pools
-    share their rounds. A truncation takes one fraction bit each time, so that there can be 16 of them.
+    Those that do not fit their own result (`SIDE_BY_SIDE`), or all if `parallel`, read the same tensor each: local ones
+    follow each other in time all the same, interactive ones share their rounds. A truncation takes one fraction bit
+    each time, so that there can be 16 of them.
     Raises ValueError for a kind or a shape that there is not.
     """
     s = _shape(kind, ring, shape)
@@ -198,7 +200,8 @@ def chain(kind: str, count: int, *, ring: int = 64, **shape: int) -> Program:
     if kind in ("linear", "conv", "depthwise"):
         x = b.open(x)
     for _ in range(count):
-        x = _one(b, kind, s, x)
+        made = _one(b, kind, s, x)
+        x = x if parallel else made
     share = 0 if b.tensors[x].opened else x
     first = {"axis": 0, "start": 0, "stop": 1, "step": 1}
     return b.program(b.op("slice", share, shape=(1, *b.tensors[share].shape[1:]), attrs=first))

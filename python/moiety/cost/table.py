@@ -1,6 +1,6 @@
 """A cost table: what every operation and the link cost on one machine, as `moiety profile` measured them.
 
-The file is JSON: `version`, `rings` -> row -> {a, b, c, error, samples}, `link` -> {hop, byte, wake, sleep}, `made`
+The file is JSON: `version`, `rings` -> row -> {a, b, c, error, samples}, `link` -> {hop, sleep}, `made`
 (when, on what machine and network, how loaded, with which versions) and `raw` (the samples, which nothing here reads).
 The package ships one, `default.json`, measured on the machine that it names.
 """
@@ -112,7 +112,10 @@ def _read(document: Any, where: str) -> Table:
                 )
                 for name, row in rows.items()
             }
-        link = LinkTerms(**{name: _number(document["link"][name]) for name in ("hop", "byte", "wake", "sleep")})
+        sleep = tuple((_number(waited), _number(more)) for waited, more in document["link"]["sleep"])
+        if any(waited <= 0 for waited, _ in sleep) or list(sleep) != sorted(sleep):
+            raise ValueError(f"expected rising waits, found {sleep}")
+        link = LinkTerms(_number(document["link"]["hop"]), sleep)
         return Table(rings, link, dict(document["made"]), tuple(document.get("raw", ())), where)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(

@@ -9,8 +9,10 @@ one before it has left, and arrives half a round trip later (csrc/mpc/channel.hp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from moiety.private.flow import run_flow
 from moiety.private.program import Program
@@ -23,13 +25,26 @@ __all__ = ["LinkTerms", "Run", "Step", "simulate"]
 
 @dataclass(frozen=True)
 class LinkTerms:
-    """Seconds of a party: `hop` a hop it takes part in, `byte` a byte it sends or receives, `wake` when it had to wait
-    for a frame of a plain link, `sleep` when for one of a shaped link."""
+    """Seconds of a party beside the network's: `hop` for a hop it takes part in, and what it costs to have waited.
+
+    `sleep` are pairs (seconds waited, seconds more), rising: a process that slept finds its caches and its core's clock
+    cold, the more so the longer it slept. Between the pairs the cost runs straight over the logarithm of the wait.
+    """
 
     hop: float
-    byte: float
-    wake: float
-    sleep: float
+    sleep: tuple[tuple[float, float], ...] = ()
+
+    def waking(self, waited: float) -> float:
+        """Seconds that a wait costs beside itself."""
+        if not self.sleep:
+            return 0.0
+        (shortest, least), *rest = self.sleep
+        if waited <= shortest:
+            return least * waited / shortest
+        for (a, low), (b, high) in pairwise(self.sleep):
+            if waited <= b:
+                return low + (high - low) * math.log(waited / a) / math.log(b / a)
+        return rest[-1][1] if rest else least
 
 
 @dataclass(frozen=True)
@@ -123,16 +138,15 @@ class _Clocks:
         link = self.link
         self.free_server = max(self.server, self.free_server) + server * self.byte_seconds
         self.free_client = max(self.client, self.free_client) + client * self.byte_seconds
-        self.server += link.hop + (server + client) * link.byte
-        self.client += link.hop + (server + client) * link.byte
+        self.server += link.hop
+        self.client += link.hop
         # On a plain link a frame is there when it is written.
         to_client = self.free_server + self.delay if self.shaped else self.server
         to_server = self.free_client + self.delay if self.shaped else self.client
-        wait = link.sleep if self.shaped else link.wake
         if server and to_client > self.client:
-            self.client = to_client + wait
+            self.client = to_client + (link.waking(to_client - self.client) if self.shaped else 0.0)
         if client and to_server > self.server:
-            self.server = to_server + wait
+            self.server = to_server + (link.waking(to_server - self.server) if self.shaped else 0.0)
 
     def finish(self, verdict: Sequence[Hops]) -> Run:
         last = len(self.steps) - 1

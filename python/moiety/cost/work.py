@@ -10,10 +10,12 @@ A row of a cost table holds a, b and c of one kind of operation in one ring, whi
 | circuit, maxpool-circuit, argmax-circuit | hops | payload of both parties | elements compared |
 | dcf, maxpool-dcf, argmax-dcf | hops | payload of both parties | elements compared, times the bits of their keys |
 | linear | 1 | read and written: panels of the input, weights, output | multiply-adds |
-| depthwise | 1 | read and written: input, weights, output | multiply-adds |
+| matvec | 1 | the same | multiply-adds |
+| depthwise | 1 | read and written: input, weights, output | rows of the output, times taps |
 | shift, sumpool, move | 1 | read and written | elements written |
 
-`shift` is a local truncation, `move` every other local operation (sums, concatenation, slices, ...).
+`matvec` is a linear map with so few positions (`FEW`) that its weights are read where they lie, for little arithmetic
+each; `shift` is a local truncation, `move` every other local operation (sums, concatenation, slices, ...).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 
 from moiety.private.plan import Plan
 from moiety.private.program import Op, Program
+from moiety.private.validate import conv_output
 
 from .hops import Hops
 
@@ -31,6 +34,7 @@ __all__ = ["ROWS", "Work", "work_of"]
 ROWS = (
     "open",
     "linear",
+    "matvec",
     "depthwise",
     "truncate",
     "shift",
@@ -49,6 +53,8 @@ ROWS = (
     "output",
 )
 
+FEW = 32  # columns of a product that does not pack its weights (csrc/ring/blocked.cpp)
+SERVED = ("linear", "matvec", "depthwise")  # by the server alone
 _FREE = ("input", "reshape")  # nothing is moved
 
 
@@ -63,7 +69,7 @@ class Work:
 
     @property
     def by_client(self) -> bool:
-        return self.row not in ("linear", "depthwise")
+        return self.row not in SERVED
 
 
 def work_of(program: Program, made: Plan, op: Op, requests: range, hops: Hops) -> Work:
@@ -100,7 +106,9 @@ def _linear(op: Op, batch: int, n_in: int, n_out: int, word: int) -> Work:
     weights = conv["in_channels"] * outs * taps
     macs = (n_in if conv["transposed"] else n_out) * taps * (outs if conv["transposed"] else ins)
     if ins == 1 and outs <= 4:
-        return Work("depthwise", 1, word * (n_in + weights + n_out), macs)
+        rows = n_out // conv_output(dict(conv))[2]
+        return Work("depthwise", 1, word * (n_in + weights + n_out), rows * taps)
     # The product's right-hand side is a panel gathered from the input: every input channel and tap of every position.
     columns = macs // max(1, outs)
-    return Work("linear", 1, word * (columns + weights + n_out), macs)
+    few = n_out <= FEW * conv["out_channels"]
+    return Work("matvec" if few else "linear", 1, word * (columns + weights + n_out), macs)

@@ -1,6 +1,7 @@
 """The main job: photographs classified by a server that does not see them, by weights that nobody else sees.
 
-`moiety demo` and `make demo` call `run`. Two variants of one network are shipped, all-ReLU and all-x^2.
+`moiety demo` and `make demo` call `run`. Two networks are shipped: one whose
+activations were searched, and one whose activations are all quadratic.
 """
 
 from moiety.demo.assets import AssetError, load_network, photos

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 __all__ = ["VERSION", "AssetError", "Variant", "load_network", "photos", "verified"]
 
-Variant = Literal["relu", "x2"]
+Variant = Literal["searched", "x2"]
 
-VERSION = 1  # of the networks' files: architecture, preprocessing and metadata
+VERSION = 2  # of the networks' files (`moiety.models.FILE_VERSION`)
 FOLDER = Path(__file__).parent
 CURE = "reinstall moiety to restore it"
 
@@ -88,11 +88,11 @@ def _version(path: Path) -> Any:
 
 
 def load_network(variant: Variant, folder: Path = FOLDER) -> tuple[Any, dict[str, Any]]:
-    """The shipped network in evaluation mode and its metadata (`moiety.models.resnet_cifar.load_resnet_cifar`)."""
+    """The shipped network in evaluation mode and its metadata (`moiety.models.load_network`)."""
     path = verified(f"resnet_{variant}.safetensors", folder)
-    from moiety.models.resnet_cifar import load_resnet_cifar
+    from moiety.models import load_network as load
 
-    return load_resnet_cifar(path)
+    return load(path)
 
 
 def photos(folder: Path = FOLDER) -> list[Path]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCE", "Disagreement", "run"]
 
 TOLERANCE = 0.02  # on a logit: what fixed-point arithmetic may change
-TITLES: dict[Variant, str] = {"relu": "all-ReLU", "x2": "all-x^2"}
+TITLES: dict[Variant, str] = {"searched": "searched", "x2": "all-x^2"}
 
 
 class Disagreement(RuntimeError):
@@ -65,7 +65,7 @@ def run(
     from moiety.data.images import preprocess
 
     paths = [Path(image) for image in images] if images else photos()
-    chosen: list[Variant] = ["relu", "x2"] if variant == "both" else [variant]
+    chosen: list[Variant] = ["searched", "x2"] if variant == "both" else [variant]
     import numpy as np
 
     batch = np.concatenate([preprocess(path) for path in paths])  # (n, 3, 32, 32)
@@ -112,7 +112,7 @@ def _classify(variant: Variant, batch: Any, network: Any, comparison: str) -> Ou
         compile_seconds=compiled - started,
         total_seconds=ended - compiled,
         program={"hash": program.hash, "ring": program.ring, "fraction_bits": program.fraction_bits}
-        | {"test_accuracy": metadata["test_accuracy"], "operations": len(program.ops)},
+        | {"test_accuracy": metadata["accuracy"]["test"], "operations": len(program.ops)},
     )
 
 

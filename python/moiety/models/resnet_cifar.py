@@ -11,23 +11,17 @@ pooling is an average.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from moiety.models.parts import Activation, is_small, make_activation
 from moiety.models.registry import register_model
 
-__all__ = ["FILE_VERSION", "Activation", "BasicBlock", "ResNetCifar", "load_resnet_cifar", "resnet_cifar"]
-
-FILE_VERSION = 1  # of the files that `load_resnet_cifar` reads
+__all__ = ["Activation", "BasicBlock", "ResNetCifar", "resnet_cifar"]
 
 
 class BasicBlock(nn.Module):
@@ -77,12 +71,6 @@ class ResNetCifar(nn.Module):
         x = self.fc(x)  # (N, num_classes)
         return x
 
-    def architecture(self) -> dict[str, Any]:
-        """The arguments of `resnet_cifar` that build this network."""
-        if callable(self.activation):
-            raise ValueError("expected an activation by name, which JSON can hold, found a function")
-        return {"activation": self.activation, "widths": list(self.widths), "num_classes": self.num_classes}
-
 
 @register_model("resnet_cifar", paper="after K. He et al., Deep Residual Learning for Image Recognition, CVPR 2016")
 def resnet_cifar(
@@ -96,27 +84,3 @@ def resnet_cifar(
     if not is_small(image_size, least=8):
         raise ValueError(f"resnet_cifar is for images of 8 to 64 pixels a side, got {image_size}: take a resnet18")
     return ResNetCifar(activation, tuple(widths), num_classes)
-
-
-def load_resnet_cifar(path: str | os.PathLike[str]) -> tuple[ResNetCifar, dict[str, Any]]:
-    """The network in a file of ``examples/train_demo.py``, in float32 and evaluation mode, and its metadata.
-
-    The metadata are ``version``; ``architecture``; ``test_accuracy``; ``evaluated_on`` (how many images of each split);
-    ``epochs``; ``preprocessing`` (``mean`` and ``std`` a channel) and ``classes``; and ``activation_bounds``: for each
-    module path, and for ``input``, ``pool`` and every ``*.add``, the largest absolute value over the training images.
-    """
-    with safe_open(os.fspath(path), framework="pt") as file:
-        metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    if "architecture" not in metadata:
-        raise ValueError(f"{os.fspath(path)} holds no architecture: not written by examples/train_demo.py")
-    if metadata.get("version") != FILE_VERSION:
-        raise ValueError(
-            f"{os.fspath(path)} is of another version: expected {FILE_VERSION}, found {metadata.get('version')!r}"
-        )
-    model = resnet_cifar(**metadata["architecture"])
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ValueError(f"{os.fspath(path)} does not fit its architecture: missing {missing}, unexpected {unexpected}")
-    return model.eval(), metadata

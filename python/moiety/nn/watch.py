@@ -8,10 +8,11 @@ names the layer as soon as an input leaves what the program will be certified fo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -88,6 +89,17 @@ class RangeWatch:
                     "boundary loss, clip the slopes (moiety.nn.clip_slopes), or put a batch normalisation in front"
                 )
 
+    def static_bounds(self, measured: Mapping[str, float]) -> dict[str, float]:
+        """What `moiety.private.calibrate` measured, with B for every quadratic activation in place of its own maxima.
+
+        For `moiety.private.compile`: a program made with these bounds computes every activation right on whatever
+        input `check` lets pass, and does not depend on how large the inputs happen to be on the calibration data.
+        Gates may have been frozen meanwhile, at the same paths.
+        """
+        watched = [p for p, m in self._modules.items() if not isinstance(m, Gate) or _quadratic_is_live(m)]
+        rest = {path: value for path, value in measured.items() if path not in watched}
+        return rest | {f"{path}:input": self.bound for path in watched}
+
     def _begin(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._excess, self._peaks = {}, {}
 
@@ -95,10 +107,29 @@ class RangeWatch:
         if isinstance(module, Gate) and not _quadratic_is_live(module):
             return
         low, high = torch.aminmax(x.detach())
-        self._peaks[path] = torch.maximum(-low, high)
-        if module.training:
-            excess = F.relu(x.float().abs() - self.bound).flatten(1).sum(1).log1p().mean()
+        peak = torch.maximum(-low, high)
+        self._peaks[path] = torch.maximum(self._peaks[path], peak) if path in self._peaks else peak
+        # One read of x where all is well; NaN goes the other way.
+        if module.training and not float(peak) <= self.bound:
+            excess = cast(Tensor, _Excess.apply(x, self.bound)).log1p().mean()  # type: ignore[no-untyped-call]
             self._excess[path] = self._excess[path] + excess if path in self._excess else excess
+
+
+class _Excess(torch.autograd.Function):
+    """(N,): the sum of relu(|x| - bound) over each image, in float32. Keeps x alone, which its activation keeps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.float().abs().sub_(bound).relu_().flatten(1).sum(1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        outside = x.abs().gt(ctx.bound)
+        return x.sign().mul_(outside).mul_(gradient.view(-1, *[1] * (x.ndim - 1))), None
 
 
 def _quadratic_is_live(gate: Gate) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moiety.private.evaluate import Evaluator
-from moiety.private.export import UnsupportedOperator, export
+from moiety.private.export import INPUT_OF, UnsupportedOperator, export
 from moiety.private.graph import Graph, Node
 from moiety.private.lower import Lowering
 from moiety.private.passes import simplify
@@ -74,21 +74,29 @@ def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
 
 
 def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
-    """Largest magnitude of the nodes that are outputs of the named modules."""
+    """Largest magnitude of the nodes that are outputs of the named modules, or inputs of quadratic activations.
+
+    The bound of an activation's input goes before that of the module it comes from: training holds the input to it.
+    """
     found: dict[Node, float] = {}
     for path, value in bounds.items():
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
             raise RangeError(f"calibration bound of {path!r}: expected a finite magnitude, found {value!r}")
     for node in graph.nodes():
-        known = [float(bounds[path]) for path in node.paths if path in bounds]
+        known = [path for path in node.paths if path in bounds]
+        held = [path for path in known if path.endswith(INPUT_OF)]
         if known:
+            least = min(float(bounds[path]) for path in held or known)
             a, b = node.rescaled or (np.ones(1), np.zeros(1))
-            found[node] = float((np.abs(a) * min(known) + np.abs(b)).max())
+            found[node] = float((np.abs(a) * least + np.abs(b)).max())
     return found
 
 
 def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None) -> dict[str, float]:
     """Largest magnitude of every module's output (and of "input") over the data: JSON to pass to `compile` later.
+
+    Also of the input of every quadratic activation of `moiety.nn`, as "PATH:input"; `RangeWatch.static_bounds` of the
+    training replaces those.
 
     data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch
     serves as example if `example_inputs` is not given; then `data` must allow a second iteration.
@@ -142,7 +150,8 @@ def compile(
     example_inputs: a float tensor (N, ...) or a tuple that holds one; only its shape matters if the input's bound is
     known otherwise.
     calibration: a tensor, a loader (iterable of batches), or what `calibrate` or a training script measured: {module
-    path: largest magnitude of its output}, the key "input" for the network's input. Without it every bound is proved
+    path: largest magnitude of its output}, the key "input" for the network's input, keys "PATH:input" for the inputs of
+    quadratic activations. Without it every bound is proved
     by interval arithmetic, which suits shallow networks only.
     output: "logits" or "class" (the client gets the index of the largest only).
     check_range: the parties will check that the calibrated bounds hold for each input.

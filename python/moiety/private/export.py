@@ -14,9 +14,12 @@ from moiety.private.operators import HANDLERS, HINTS, Refused
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Builder", "UnsupportedOperator", "export"]
+__all__ = ["INPUT_OF", "Builder", "UnsupportedOperator", "export"]
 
 MAX_BATCH = 1 << 16
+# Modules of moiety.nn that square their input, and what follows their path where it means that input.
+QUADRATIC = ("X2Act", "ChannelMix")
+INPUT_OF = ":input"
 # Operators whose result may share memory with their input.
 # fmt: off
 VIEWS = frozenset((
@@ -281,8 +284,17 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
         raise UnsupportedOperator(name, module_path(fx), source_line(fx), str(error)) from error
 
 
+def class_name(kind: Any) -> str:
+    """Of a module stack's entry: a class, or its qualified name."""
+    return (kind if isinstance(kind, str) else kind.__qualname__).rsplit(".", 1)[-1]
+
+
 def mark_module_outputs(made: dict[Any, Any]) -> None:
-    """Fills `Node.paths`: a value is a module's output if it was computed inside a call of it and is read outside."""
+    """Fills `Node.paths`: a value is a module's output if it was computed inside a call of it and is read outside.
+
+    What a quadratic activation reads has its path with INPUT_OF as well: its input is what range control bounds in
+    training, and need not be any module's output.
+    """
     paths: dict[Node, dict[str, None]] = {}
     for fx, value in made.items():
         if not isinstance(value, Node):
@@ -292,5 +304,9 @@ def mark_module_outputs(made: dict[Any, Any]) -> None:
         for key, (path, _) in stack.items():
             if path and any(key not in reader for reader in readers):
                 paths.setdefault(value, {})[path] = None
+        for user in fx.users:
+            for key, (path, kind) in (user.meta.get("nn_module_stack") or {}).items():
+                if path and key not in stack and class_name(kind) in QUADRATIC:
+                    paths.setdefault(value, {})[path + INPUT_OF] = None
     for node, found in paths.items():
         node.paths = tuple(found)

@@ -84,6 +84,8 @@ class Lowering:
         wants: dict[Node, set[str]] = {node: set() for node in nodes}
         wants[self.graph.output].add("raw")
         for node in reversed(nodes):
+            if self.cut_up(node, wants):
+                wants[node] = {"opened"}
             mine = wants[node]
             if node.kind == "linear" or is_map(node):
                 passed = {"opened"}
@@ -102,6 +104,16 @@ class Lowering:
             for x in node.inputs:
                 wants[x] |= passed
         return wants
+
+    def cut_up(self, node: Node, wants: Mapping[Node, set[str]]) -> bool:
+        """Is all of it cut into slices that will be opened, and nothing else? Then it is opened whole, before the cuts,
+        in the round of its parts: what an activation left need not be extended first for the sake of the others."""
+        users = self.users[node]
+        return (
+            node.kind == "concat"
+            and all(user.kind == "slice" and wants[user] == {"opened"} for user in users)
+            and sum(math.prod(user.shape) for user in users) >= math.prod(node.shape)
+        )
 
     def has_full(self, node: Node) -> bool:
         """Will the full form exist whatever else is done?"""

@@ -1,4 +1,4 @@
-"""What `moiety compile` is pointed at: a function that makes a model, or a network of this package and its weights."""
+"""What `moiety compile` is pointed at: a function that makes a model, or a network's file (`moiety.models.save_network`)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from typing import Any
 
 from .program import Program
 
-__all__ = ["NETWORKS", "compile_target"]
-
-# name -> (module, function, shape of one input): function(weights file) gives the model and its metadata
-NETWORKS = {"resnet_cifar": ("moiety.models.resnet_cifar", "load_resnet_cifar", (3, 32, 32))}
+__all__ = ["compile_target"]
 
 
 def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
-    """Compile `target`: "module:function" or a name of `NETWORKS`.
+    """Compile `target`: "module:function" or the path of a network's file, such as a run's weights.safetensors.
 
     The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata). With `weights`
-    the model's parameters are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public
+    its model's parameters are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public
     and travel with the program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the
     `.npy` file `calibration`, else taken from those bounds, else proved.
     """
@@ -33,7 +30,7 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     if weights is not None and not weights.is_file():
         raise ValueError(f"{weights} is not there: expected a safetensors file with the model's weights")
     try:
-        model, example, metadata = _make(target, weights) if ":" in target else _known(target, weights)
+        model, example, metadata = _network(target, weights) if ":" not in target else _make(target, weights)
     except SafetensorError as error:
         raise ValueError(f"{weights} is not a whole safetensors file, truncated or altered ({error})") from None
     measured: Any = metadata.get("activation_bounds")
@@ -46,21 +43,18 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     return private.compile(model.eval(), example, calibration=measured, metadata=public, **options)
 
 
-def _known(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:
-    """A network of this package: the model, an example input, its file's metadata."""
+def _network(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:
+    """A network's file: the model, an example input, the file's metadata."""
     import torch
 
-    if target not in NETWORKS:
-        raise ValueError(f"model is {target!r}: expected module:function or one of {', '.join(NETWORKS)}")
-    if weights is None:
-        raise ValueError(f"{target} needs --weights: expected its safetensors file")
-    module, function, shape = NETWORKS[target]
-    try:
-        model, metadata = getattr(importlib.import_module(module), function)(weights)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{weights} does not fit {target}: expected the file of its training ({error})") from None
-    recipe = {key: metadata[key] for key in ("mean", "std") if key in metadata}
-    return model, torch.zeros(1, *shape), {**metadata, "preprocessing": recipe}
+    from moiety.models import load_network
+
+    if not target.endswith(".safetensors"):
+        raise ValueError(f"model is {target!r}: expected module:function or a network's .safetensors file")
+    if weights is not None:
+        raise ValueError(f"{target} holds its weights: expected --weights only with module:function, got {weights}")
+    model, metadata = load_network(target)
+    return model, torch.zeros(1, *metadata["input_shape"]), metadata
 
 
 def _make(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:

@@ -104,7 +104,8 @@ def fit(
     """Trains `model` in place on `split`; what remains are the averaged weights, in evaluation mode.
 
     teacher: a network to distil from. valid: images to measure accuracy on after every epoch; the training does not
-    look at it. schedule: changes the network (and its average) before every step. Under torch.distributed every process calls this; the result is one process's up to rounding.
+    look at it. schedule: changes the network (and its average) before every step. Under torch.distributed every process
+    calls this; the result is one process's up to rounding.
 
     Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, and with
     `valid` accuracy. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges or ends with

@@ -1,0 +1,13 @@
+# Addresses are those of contiguous memory that the caller keeps alive; shape: (outer, channels, inner, channels_last);
+# addresses, sizes and gradients are of w1, w2, b, r, a size of 0 for no r.
+Shape = tuple[int, int, int, bool]
+Four = tuple[int, int, int, int]
+
+def quadratic_forward_f32(shape: Shape, x: int, addresses: Four, sizes: Four, y: int, threads: int) -> None: ...
+def quadratic_forward_bf16(shape: Shape, x: int, addresses: Four, sizes: Four, y: int, threads: int) -> None: ...
+def quadratic_backward_f32(
+    shape: Shape, x: int, dy: int, addresses: Four, sizes: Four, dx: int, gradients: Four, threads: int
+) -> None: ...
+def quadratic_backward_bf16(
+    shape: Shape, x: int, dy: int, addresses: Four, sizes: Four, dx: int, gradients: Four, threads: int
+) -> None: ...

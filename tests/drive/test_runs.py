@@ -207,16 +207,17 @@ def test_torchrun_gives_the_networks_of_one_process(finished: Path, config: Path
     assert [n["method"] for n in one] == [n["method"] for n in two]
     for a, b in zip(one, two, strict=True):
         assert abs(a["test"] - b["test"]) < 0.08
-    there, here = (
-        load_file(run / "teacher" / "weights.safetensors") for run in (finished, tmp_path / "two")
-    )
+    there, here = (load_file(run / "teacher" / "weights.safetensors") for run in (finished, tmp_path / "two"))
     for name in there:
         torch.testing.assert_close(here[name].float(), there[name].float(), rtol=0.02, atol=0.02)
 
 
 def test_an_architecture_is_trained_measured_and_compiled(finished: Path, config: Path, tmp_path: Path) -> None:
     out = tmp_path / "trained"
-    sets = [f"architecture={finished / 'architecture.json'}", f"teacher.weights={finished / 'teacher/weights.safetensors'}"]
+    sets = [
+        f"architecture={finished / 'architecture.json'}",
+        f"teacher.weights={finished / 'teacher/weights.safetensors'}",
+    ]
     options = [word for text in [*sets, "latency.repeat=2", "data.valid=0"] for word in ("--set", text)]
     moiety("train", config, "--out", out, "--compile", *options)
     (network,) = outcome(out)
@@ -243,8 +244,9 @@ def test_a_second_process_is_refused_meanwhile(config: Path, tmp_path: Path) -> 
             pytest.raises(BlockingIOError),
         ):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with pytest.raises(ValueError, match="another process is at work"), open_run(
-            tmp_path / "run", settings, resume=False
+        with (
+            pytest.raises(ValueError, match="another process is at work"),
+            open_run(tmp_path / "run", settings, resume=False),
         ):
             pass
 

@@ -13,8 +13,9 @@ from moiety.drive.metrics import Metrics, read_metrics
 
 def test_a_tree_comes_back(tmp_path: Path) -> None:
     shared = torch.randn(3, 4)
+    images = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
     tree = {
-        "model": {"w": shared, "view": shared[1:], "channels_last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)},
+        "model": {"w": shared, "view": shared[1:], "channels_last": images},
         "state": {0: {"step": torch.tensor(3.0), "half": torch.ones(2, dtype=torch.bfloat16)}, 1: {}},
         "plain": [1, 2.5, None, True, "text", (1, 2), float("inf")],
         "empty": torch.zeros(0, 2),

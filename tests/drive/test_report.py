@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from drive.made_up import GATES, made_up_run
 from PIL import Image
 from typer.testing import CliRunner
 
+from drive.made_up import GATES, made_up_run
 from moiety.cli import app
 from moiety.drive.report import load_run, page
 from moiety.drive.report.svg import Scale, ticks
@@ -117,7 +118,7 @@ def test_the_summary_is_the_arithmetic_of_the_networks(run: Path) -> None:
     spread = (sum((t - first.test) ** 2 for t in tests) / (len(tests) - 1)) ** 0.5
     assert first.test_error == pytest.approx(spread / len(tests) ** 0.5)
     front = pareto(groups)
-    assert all(a.seconds < b.seconds and a.test < b.test for a, b in zip(front, front[1:], strict=False))
+    assert all(a.seconds < b.seconds and a.test < b.test for a, b in pairwise(front))
     assert all(any(f.seconds <= g.seconds and f.test >= g.test for f in front) for g in groups)
     relu = next(g for g in groups if g.choice == "relu")
     random = next(g for g in groups if g.method == "random" and g.target == first.target)
@@ -151,7 +152,9 @@ def test_a_browser_shows_every_plot(run: Path, tmp_path: Path, scheme: str) -> N
     for i, name in enumerate(PLOTS):
         drawn = re.search(rf'<svg[^>]*id="plot-{name}".*?</svg>', text, re.DOTALL)
         assert drawn is not None
-        boxes += f'<div style="position:absolute;left:20px;top:{i * HIGH}px;width:1000px;height:{HIGH}px">{drawn[0]}</div>'
+        boxes += (
+            f'<div style="position:absolute;left:20px;top:{i * HIGH}px;width:1000px;height:{HIGH}px">{drawn[0]}</div>'
+        )
     (tmp_path / "plots.html").write_text(text[: text.index("</head>")] + f"</head><body>{boxes}</body></html>")
     whole = screenshot(program, tmp_path / "plots.html", tmp_path / "plots.png", scheme).convert("RGB")
     for i, name in enumerate(PLOTS):

@@ -44,7 +44,7 @@ def test_what_is_left_out_is_the_fields_default_not_the_types() -> None:
 
 
 def test_settings_survive_their_toml() -> None:
-    settings = Outer("über \"quoted\"\n", True, (3, 4), ("a", "b"), Path("d/e"), 0.25, {"width": 8, "a b": [1.5]})
+    settings = Outer('über "quoted"\n', True, (3, 4), ("a", "b"), Path("d/e"), 0.25, {"width": 8, "a b": [1.5]})
     assert build(Outer, tomllib.loads(dump(to_dict(settings)))) == settings
 
 
@@ -106,4 +106,8 @@ def test_wrong_assignments_are_refused(text: str) -> None:
 
 def test_differences_name_every_setting() -> None:
     there, here = {"a": 1, "t": {"x": 1.5, "gone": "s"}}, {"a": 2, "t": {"x": 1.5}, "new": [1]}
-    assert differences(there, here) == ["a: 1 there, 2 here", "new: (none) there, [1] here", 't.gone: "s" there, (none) here']
+    assert differences(there, here) == [
+        "a: 1 there, 2 here",
+        "new: (none) there, [1] here",
+        't.gone: "s" there, (none) here',
+    ]

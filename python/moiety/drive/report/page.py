@@ -182,7 +182,8 @@ def _table_row(group: Group, against: Mapping[float, Mapping[str, float]], chose
     recovered = against.get(group.target or 0.0, {}).get("recovered") if group.method == "search" else None
     cells = [
         f"{len(group.networks)}",
-        f"{group.test * 100:.2f} <small>± {group.test_error * 100:.2f}</small>",
+        f"{group.test * 100:.2f}"
+        + (f" <small>± {group.test_error * 100:.2f}</small>" if len(group.networks) > 1 else ""),
         f"{group.seconds * 1e3:.2f} ms",
         f"{group.mean(lambda n: n.predicted) * 1e3:.2f} ms",
         f"{recovered:.0%}" if recovered is not None else "",

@@ -96,7 +96,7 @@ def main() -> None:
             "parameters": sum(p.numel() for p in teacher.parameters()),
         },
         "everywhere": at,
-        "targets": [at["identity"] + f * (at["relu"] - at["identity"]) for f in FRACTIONS],
+        "targets": results.get("targets") or [at["identity"] + f * (at["relu"] - at["identity"]) for f in FRACTIONS],
         "teacher": results.get("teacher") or evaluate(teacher, data.test),
         "table": latency.table,
     }
@@ -176,11 +176,13 @@ def compare_backends(
 ) -> None:
     """One search at the middle of each backend's range, with the shared weights of the first seed."""
     results["backends"] = {}
+    scorer = None
     for name, spec, comparison in BACKENDS:
         latency = Latency(supernet, images[:64], backend(spec), comparison=comparison)
         low, high = (latency.exact(uniform_architecture(latency, n)).seconds for n in ("identity", "relu"))
         config = replace(SEARCH, target=low + 0.5 * (high - low), seed=1)
-        scorer = shared_scorer(work, supernet, teacher, train, valid, latency, config)
+        if scorer is None:
+            scorer = shared_scorer(work, supernet, teacher, train, valid, latency, config)
         found = search(supernet, train, valid, latency, config, teacher=teacher, scorer=scorer)
         results["backends"][name] = {"spec": spec, "comparison": comparison, "target": config.target}
         results["backends"][name] |= {"seconds": found.cost.seconds, "gates": dict(found.architecture.gates)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,24 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from search_support import Memory
+from search_support import Memory, Rounds
 from torch import Tensor, nn
 
 from moiety.data import Dataset, load_dataset
 from moiety.models import create_model
 from moiety.nn import DivergenceError
-from moiety.search import FitConfig, Remembered, evaluate, fit, fixed_point
+from moiety.search import (
+    FitConfig,
+    Latency,
+    Remembered,
+    SearchConfig,
+    evaluate,
+    fit,
+    fixed_point,
+    relax,
+    search,
+    uniform_architecture,
+)
 from moiety.search.training import certify
 
 SHORT = FitConfig(epochs=3, batch=64, learning_rate=0.1)
@@ -77,6 +89,36 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     for name, value in one["state"].items():
         if value.is_floating_point():
             torch.testing.assert_close(value, two["state"][name], rtol=1e-2, atol=1e-3)
+
+
+def _searched(rank: int, world: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/searching", rank=rank, world_size=world)
+    torch.manual_seed(0)
+    digits = load_dataset("digits", size=16)
+    images = torch.randn(8, 3, 16, 16)
+    supernet = relax(create_model("resnet_cifar", widths=(4, 8), image_size=16), images)
+    latency = Latency(supernet, images, Rounds(), comparison="circuit")
+    low, high = (latency.exact(uniform_architecture(latency, name)).seconds for name in ("identity", "relu"))
+    weights = FitConfig(batch=64, learning_rate=0.02, bfloat16=False)
+    config = SearchConfig(target=(low + high) / 2, shared_epochs=1, epochs=1, order=2, weights=weights)
+    train, valid = digits.train.subset(np.arange(256)), digits.train.subset(np.arange(256, 512))
+    found = search(supernet, train, valid, latency, config)
+    if rank == 0:
+        losses = [record["loss"] for record in found.history]
+        Path(f"{folder}/searched-{world}.json").write_text(json.dumps([losses, dict(found.architecture.gates)]))
+    if world > 1:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_search_as_one_does(tmp_path: Path) -> None:
+    for world in (1, 2):
+        mp.spawn(_searched, args=(world, str(tmp_path)), nprocs=world)
+    one, two = (json.loads((tmp_path / f"searched-{world}.json").read_text()) for world in (1, 2))
+    np.testing.assert_allclose(one[0], two[0], rtol=5e-3)
+    assert one[1] == two[1]
 
 
 def test_divergence_names_the_layer(digits: Dataset) -> None:

@@ -117,6 +117,18 @@ def test_polish_without_a_target_weighs_seconds(latency: Latency) -> None:
     assert polish(latency.base, latency, worth, target=None, weight=0.0) == latency.base
 
 
+def test_residual_sums_that_escape_are_held_to_the_bound() -> None:
+    """All-x2, and an identity shortcut: without the bound, no range would be certified."""
+    from moiety.models import create_model
+
+    torch.manual_seed(0)
+    images = torch.randn(16, 3, 32, 32)
+    network = create_model("resnet8", width=8)
+    latency = Latency(relax(network, images), images, Rounds())
+    every = {name: seconds(latency, name) for name in ("relu", "x2", "identity")}
+    assert every["identity"] < every["x2"] < every["relu"]
+
+
 def test_a_supernet_is_needed(network: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match="has no gates"):
         Latency(network, images, Rounds())

@@ -158,6 +158,22 @@ def test_decided_gates_are_frozen(digits: Dataset, setting: tuple[nn.Module, nn.
     assert probabilities.count(1.0) >= 1
 
 
+def test_search_by_channel(digits: Dataset, setting: tuple[nn.Module, nn.Module, Latency, np.ndarray]) -> None:
+    teacher, _, _, index = setting
+    train, valid = digits.train.subset(index[287:671]), digits.train.subset(index[:128])
+    images = torch.cat([images for images, _ in in_order(digits, index[287:351])])
+    supernet = relax(teacher, images, granularity="channel")
+    latency = Latency(supernet, images, Rounds(), comparison="circuit")
+    config = dataclasses.replace(
+        CONFIG, target=between(latency, 0.6), shared_epochs=0, alpha_rate=0.3, trials=2, rounds=2
+    )
+    found = search(supernet, train, valid, latency, config)
+    assert found.cost.seconds <= config.target
+    descended = search(supernet, train, valid, latency, dataclasses.replace(config, target=None, trials=0))
+    assert any(isinstance(choice, list) and len(set(choice)) > 1 for choice in descended.architecture.gates.values())
+    assert descended.cost.seconds > 0
+
+
 def test_an_impossible_target_is_refused(
     digits: Dataset, setting: tuple[nn.Module, nn.Module, Latency, np.ndarray]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from moiety import private
 from moiety.cost import Cost
+from moiety.nn import ChannelMix, X2Act
 from moiety.search.architecture import Architecture, Choice
 from moiety.search.relax import freeze, gates
 from moiety.search.training import evaluating
@@ -30,8 +33,9 @@ class Latency:
     """Seconds of one private inference of `batch` samples, as a function of a supernet's architecture.
 
     supernet: whose gates are meant; its weights are copied. Before an architecture is compiled, its batch statistics
-    are measured on `example`, so that its ranges, and with them the widths of its comparisons, are those of a trained
-    network.
+    and its ranges are measured on `example`, so that the widths of its comparisons are those of a trained network. One
+    whose ranges no program can hold, as quadratics on weights that do not know them may give, is measured with the
+    inputs of quadratic activations cut off at +-`bound`, where training will hold them (`FitConfig.bound`).
     example: some real inputs (N, C, H, W).
     backend: of `moiety.cost`; `comparison` as in `moiety.private`, the same for all architectures.
 
@@ -42,9 +46,16 @@ class Latency:
     """
 
     def __init__(
-        self, supernet: nn.Module, example: Tensor, backend: Backend, *, batch: int = 1, comparison: str = "auto"
+        self,
+        supernet: nn.Module,
+        example: Tensor,
+        backend: Backend,
+        *,
+        batch: int = 1,
+        comparison: str = "auto",
+        bound: float = 10.0,
     ) -> None:
-        self._supernet = copy.deepcopy(supernet)
+        self._supernet, self.bound = copy.deepcopy(supernet), bound
         self.example, self.backend, self.batch, self.comparison = example, backend, batch, comparison
         self.names = {path: gate.names for path, gate in gates(supernet).items()}
         self.base = base_architecture(supernet)
@@ -58,14 +69,19 @@ class Latency:
         if key not in self._costs:
             network = freeze(self._supernet, architecture)
             measure_batch_statistics(network, [self.example])
-            with evaluating(network):
-                program = private.compile(network, self.example[:1], calibration=self.example)
+            try:
+                program = self._program(network, self.example)
+            except private.RangeError:
+                with _held(network, self.bound):
+                    measure_batch_statistics(network, [self.example])
+                    ranges = _ranges(network, self.example)
+                program = self._program(network, ranges)
             self._costs[key] = self.backend.cost(program, batch=self.batch, comparison=self.comparison)
         return self._costs[key]
 
     def approximate(self, architecture: Architecture) -> float:
         """Seconds by the table."""
-        return self.base_seconds + sum(self._entry(path, choice) for path, choice in architecture.gates.items())
+        return self.base_seconds + sum(self.entry(path, choice) for path, choice in architecture.gates.items())
 
     def expected(self, supernet: nn.Module) -> Tensor:
         """Seconds under the gates' probabilities, differentiable in their alphas: sum_l sum_j theta_lj Lat(OP_lj)."""
@@ -80,9 +96,14 @@ class Latency:
         """The candidate with the fewest seconds at every gate."""
         return Architecture({path: min(row, key=row.__getitem__) for path, row in self.table.items()})
 
-    def _entry(self, path: str, choice: Choice) -> float:
+    def entry(self, path: str, choice: Choice) -> float:
+        """Seconds by the table relative to the gate's first candidate; the mean over the channels of a mixed gate."""
         row = self.table[path]
         return row[choice] if isinstance(choice, str) else sum(row[name] for name in choice) / len(choice)
+
+    def _program(self, network: nn.Module, calibration: Tensor | dict[str, float]) -> private.Program:
+        with evaluating(network):
+            return private.compile(network, self.example[:1], calibration=calibration)
 
     def _marginals(self) -> dict[str, dict[str, float]]:
         table = {path: dict.fromkeys(names, 0.0) for path, names in self.names.items()}
@@ -109,6 +130,44 @@ def base_architecture(supernet: nn.Module) -> Architecture:
 def uniform_architecture(latency: Latency, name: str) -> Architecture:
     """`name` at every gate that has this candidate, the first candidate elsewhere."""
     return latency.base.but({path: name for path, names in latency.names.items() if name in names})
+
+
+@contextmanager
+def _held(network: nn.Module, bound: float) -> Iterator[None]:
+    """While entered, the inputs of quadratic activations are cut off at +-bound."""
+    handles = [
+        module.register_forward_pre_hook(lambda _m, inputs: (inputs[0].clamp(-bound, bound),))
+        for module in network.modules()
+        if isinstance(module, X2Act | ChannelMix)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _ranges(network: nn.Module, example: Tensor) -> dict[str, float]:
+    """What `moiety.private.calibrate` measures, by the modules themselves, whose hooks an exported graph has not."""
+    found = {"input": float(example.abs().max())}
+
+    def see(path: str, x: Tensor) -> None:
+        found[path] = float(x.abs().max())
+
+    handles = []
+    for path, module in network.named_modules():
+        if path:
+            handles.append(module.register_forward_hook(lambda _m, _i, y, path=path: see(path, y)))
+        if isinstance(module, X2Act | ChannelMix):
+            handles.append(module.register_forward_pre_hook(lambda _m, x, path=path: see(f"{path}:input", x[0])))
+    try:
+        with evaluating(network):
+            network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
 
 
 @torch.no_grad()

@@ -111,16 +111,14 @@ def repaired(start: Architecture, latency: Latency, score: Score, target: float)
 
 
 def flips(current: Architecture, latency: Latency, score: Score) -> list[Move]:
-    """Every other candidate at every gate that has one choice for its layer."""
+    """Every other candidate at every gate; one with a choice a channel may get a single one for all."""
     here = score(current)
     found = []
     for path, choice in current.gates.items():
-        if not isinstance(choice, str):
-            continue
         for name, seconds in latency.table[path].items():
             if name != choice:
                 loss = score(current.but({path: name})) - here
-                found.append(Move({path: name}, loss, seconds - latency.table[path][choice]))
+                found.append(Move({path: name}, loss, seconds - latency.entry(path, choice)))
     return found
 
 

@@ -194,11 +194,8 @@ def certify(model: nn.Module, split: Split, bound: float, *, images: int = 1000)
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, *, batch: int = 500) -> float:
     """Accuracy in float32 and evaluation mode."""
-    device = next(model.parameters()).device
     with evaluating(model):
-        correct = sum(
-            int((model(images.to(device)).argmax(1).cpu() == labels).sum()) for images, labels in in_order(split, batch)
-        )
+        correct = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in in_order(split, batch))
     return correct / len(split)
 
 

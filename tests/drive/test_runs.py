@@ -80,7 +80,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def moiety(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "moiety", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=ALONE)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, env=ALONE)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -185,6 +185,7 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: Path, config: Path, t
         ]
 
 
+@pytest.mark.timeout(900)  # a local Ray takes a minute to start on a busy machine
 @pytest.mark.parametrize("place", ["processes", "ray"])
 def test_other_places_give_the_same_networks(place: str, finished: Path, config: Path, tmp_path: Path) -> None:
     if place == "ray" and importlib.util.find_spec("ray") is None:

@@ -151,6 +151,7 @@ def _collect(worker: _Worker, index: int, trial: Trial, results: dict[int, dict[
 
 
 def _on_ray(run: Path, trials: Sequence[Trial], threads: int, watch: Watch) -> list[dict[str, Any]]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody unasked
     try:
         import ray
     except ImportError:

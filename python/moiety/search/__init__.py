@@ -11,7 +11,7 @@ from moiety.search.architecture import Architecture, Choice
 from moiety.search.baselines import evolve, greedy, random_architectures, uniform
 from moiety.search.bilevel import alpha_gradient, latency_loss
 from moiety.search.fixed import fixed_point
-from moiety.search.latency import Latency, uniform_architecture
+from moiety.search.latency import Latency, base_architecture, uniform_architecture
 from moiety.search.losses import Remembered
 from moiety.search.polish import polish
 from moiety.search.relax import choose, export, freeze, gates, relax
@@ -30,6 +30,7 @@ __all__ = [
     "SearchConfig",
     "SearchResult",
     "alpha_gradient",
+    "base_architecture",
     "choose",
     "evaluate",
     "evolve",

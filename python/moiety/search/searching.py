@@ -2,14 +2,14 @@
 
 Three phases. Shared weights: one sampled architecture a batch, so that they rank discrete architectures (shared.py).
 Gradients: PASNet's alternation of architecture and weight steps on the mixture (bilevel.py), with a temperature
-that falls and gates that are frozen once they are decided. Polish: from where that ends and from a greedy start,
-coordinate descent on the shared weights' score under the exact latency (polish.py).
+that falls and gates that are frozen once they are decided. Polish: from where that ends, and from the first candidates
+everywhere, coordinate descent on the shared weights' score under the exact latency (polish.py).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from typing import Any
@@ -114,12 +114,14 @@ def search(
     *,
     teacher: nn.Module | None = None,
     scorer: Scorer | None = None,
+    starts: Sequence[Architecture] = (),
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> SearchResult:
     """The architecture of the lowest loss on `valid` at the latency that `config` asks for; `supernet` stays as it is.
 
-    scorer: of `prepare`, to share it among searches; else it is made here. teacher: a network to distil from.
+    scorer: of `prepare`, to share it among searches; else it is made here. teacher: a network to distil from. starts:
+    architectures to polish besides, as what a search at a lower target has found.
     """
     config = config or SearchConfig()
     state = (checkpoint.load() if checkpoint is not None else None) or {}
@@ -142,9 +144,8 @@ def search(
         history = descend(mixture, train, valid, latency, config, teacher=teacher, progress=progress, checkpoint=kept)
     found = export(mixture)
     if config.trials:
-        starts = {found.key: found, latency.base.key: latency.base}
         ends = []
-        for start in starts.values():
+        for start in {start.key: start for start in (found, latency.base, *starts)}.values():
             ends.append(
                 polish(
                     start,

@@ -7,6 +7,7 @@ lie on a file system that all machines share.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -167,7 +168,10 @@ def _on_ray(run: Path, trials: Sequence[Trial], threads: int, watch: Watch) -> l
     begun = not ray.is_initialized()
     if begun:
         ray.init(
-            address=os.environ.get("RAY_ADDRESS"), include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+            address=os.environ.get("RAY_ADDRESS"),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     try:
         path = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": str(threads)}}

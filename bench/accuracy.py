@@ -2,9 +2,9 @@
 
     python bench/accuracy.py --out bench/ACCURACY.md [--images 10000] [--data DIR]
 
-The latency is the online wall time of one image on a shaped LAN (1 ms, 1 Gbit/s), the median of several runs, beside that
-of the same network with ReLU, x^2 or no activation at every gate, each with the same comparison setting ("auto" chooses
-layer by layer, see moiety.cost).
+The latency is the online wall time of one image on a shaped LAN (1 ms, 1 Gbit/s), the median of several runs, beside
+that of the same network with ReLU, x^2 or no activation at every gate, each with the same comparison setting ("auto"
+chooses layer by layer, see moiety.cost).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe, load
 from torch import nn
 
+from machine import describe, load
 from moiety import private
 from moiety.data.cifar10 import load_cifar10
 from moiety.data.images import normalize

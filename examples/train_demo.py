@@ -377,7 +377,8 @@ def first_not_finite(model: ResNetCifar, images: Tensor) -> str:
 def export(model: ResNetCifar, path: Path, train: Cifar10, test: Cifar10, epochs: int, config: Config) -> None:
     """float16 weights, with the accuracy and the bounds of the rounded weights."""
     rounded = make_network(config)
-    rounded.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in model.state_dict().items()})
+    state = model.state_dict()
+    rounded.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in state.items()})
     rounded = cast(ResNetCifar, rounded.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     accuracy, test_bounds = evaluate(rounded, test)
     train_accuracy, bounds = evaluate(rounded, train)

@@ -121,7 +121,8 @@ def _party() -> Iterator[Callable[[], bool]]:
 @guarded
 def compile(
     model: Annotated[
-        str, typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or a network's .safetensors file.")
+        str,
+        typer.Argument(help="module:function that returns (model, example inputs[, metadata]); or a network's file."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The program with weights: the server's.")] = Path(
         "model.moiety"

@@ -80,7 +80,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def moiety(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "moiety", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=ALONE)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, env=ALONE)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -161,6 +161,7 @@ def test_refusals_are_one_line(config: Path, tmp_path: Path) -> None:
         assert lines[-1].startswith("moiety: ")
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_run_goes_on_to_the_same_result(finished: Path, config: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "moiety", "search", str(config), "--out", str(out), "--jobs", "2"]
@@ -185,6 +186,7 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: Path, config: Path, t
         ]
 
 
+@pytest.mark.timeout(900)  # a local Ray takes a minute to start on a busy machine
 @pytest.mark.parametrize("place", ["processes", "ray"])
 def test_other_places_give_the_same_networks(place: str, finished: Path, config: Path, tmp_path: Path) -> None:
     if place == "ray" and importlib.util.find_spec("ray") is None:
@@ -194,13 +196,14 @@ def test_other_places_give_the_same_networks(place: str, finished: Path, config:
     assert_same_weights(tmp_path / place, finished)
 
 
+@pytest.mark.timeout(600)
 def test_torchrun_gives_the_networks_of_one_process(finished: Path, config: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
     command += ["-m", "moiety", "search", str(config), "--out", str(tmp_path / "two"), "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=290, env=ALONE)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=580, env=ALONE)
     assert done.returncode == 0, done.stderr
     one, two = outcome(finished), outcome(tmp_path / "two")
     # Sums in another order round differently, and training spreads that: the networks are close, not equal.
@@ -252,6 +255,7 @@ def test_a_second_process_is_refused_meanwhile(config: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_shipped_search_beats_random_on_digits(tmp_path: Path) -> None:
     """`moiety search` as a new user runs it."""
     out = tmp_path / "digits"

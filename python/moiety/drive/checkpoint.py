@@ -88,7 +88,7 @@ class Checkpoint:
 
     def load(self) -> dict[str, Any] | None:
         """The last state saved, or None."""
-        tree = load_tree(self.path) if self.path.exists() else {"state": None, "events": 0}
+        tree: dict[str, Any] = load_tree(self.path) if self.path.exists() else {"state": None, "events": 0}
         if self._metrics is not None and self._writes:
             self._metrics.keep(self._part, tree["events"])
         state: dict[str, Any] | None = tree["state"]

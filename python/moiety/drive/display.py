@@ -117,7 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _part(event: dict[str, Any]) -> float:
     """Of a trial: the search is taken for one half, the training for the other."""
     epochs, steps = event.get("epochs") or 1, event.get("steps") or 1
-    within = min((event.get("epoch", 0) + event.get("step", 0) / steps) / epochs, 1.0)
+    within: float = min((event.get("epoch", 0) + event.get("step", 0) / steps) / epochs, 1.0)
     return within if event.get("part") == "shared" else (within + (event.get("part") == "fit")) / 2
 
 

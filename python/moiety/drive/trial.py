@@ -119,7 +119,7 @@ def run_trial(run: Path, trial: Trial, bench: Bench) -> dict[str, Any]:
         choices, outcome, cost = _train(trial, bench, place)
     else:
         architecture = _architecture(run, trial, bench, place)
-        choices = architecture.gates
+        choices = dict(architecture.gates)
         outcome = _tuned(architecture, trial.seed, bench, place)
         cost = bench.latency.exact(architecture)
     found = {
@@ -142,7 +142,7 @@ def _train(trial: Trial, bench: Bench, place: Place) -> tuple[dict[str, Any], di
         made_for = (architecture.model or {}).get("name", config.model.name)
         if made_for != config.model.name:
             raise ValueError(f"{config.architecture} is of a {made_for}: expected one of a {config.model.name}")
-        choices = architecture.gates
+        choices = dict(architecture.gates)
         if place.writes:
             write_json(place.folder / "architecture.json", architecture.to_dict())
         outcome = _tuned(architecture, trial.seed, bench, place)
@@ -250,7 +250,7 @@ def _tuned(architecture: Architecture, seed: int, bench: Bench, place: Place) ->
             checkpoint=kept,
         )[0]
 
-    return _trained(train, architecture.gates, bench, place)
+    return _trained(train, dict(architecture.gates), bench, place)
 
 
 def _fitted(

@@ -7,6 +7,7 @@ lie on a file system that all machines share.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def _collect(worker: _Worker, index: int, trial: Trial, results: dict[int, dict[
 
 
 def _on_ray(run: Path, trials: Sequence[Trial], threads: int, watch: Watch) -> list[dict[str, Any]]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody unasked
     try:
         import ray
     except ImportError:
@@ -166,7 +168,10 @@ def _on_ray(run: Path, trials: Sequence[Trial], threads: int, watch: Watch) -> l
     begun = not ray.is_initialized()
     if begun:
         ray.init(
-            address=os.environ.get("RAY_ADDRESS"), include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+            address=os.environ.get("RAY_ADDRESS"),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     try:
         path = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": str(threads)}}

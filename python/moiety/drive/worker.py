@@ -50,6 +50,7 @@ def main(run: Path) -> None:
     threading.Thread(target=read, daemon=True).start()
     while True:
         words = json.loads(trials.get())
+        said: dict[str, Any]
         try:
             said = {"result": answer(run, words)}
         except (ValueError, RuntimeError, ArithmeticError, OSError, ImportError) as error:

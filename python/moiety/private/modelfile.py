@@ -1,4 +1,4 @@
-"""What `moiety compile` is pointed at: a function that makes a model, or a network's file (`moiety.models.save_network`)."""
+"""What `moiety compile` is pointed at: a function that makes a model, or a file of `moiety.models.save_network`."""
 
 from __future__ import annotations
 

@@ -358,8 +358,10 @@ def report(results: dict[str, Any]) -> str:
         gain = recovered = "-"
         if searched and drawn:
             difference = np.mean(searched) - np.mean(drawn)
-            error = np.hypot(*(np.std(v, ddof=1) / np.sqrt(len(v)) if len(v) > 1 else 0.0 for v in (searched, drawn)))
-            gain = f"{difference:.2f} ({error:.2f})"
+            gain = f"{difference:.2f}"
+            if min(len(searched), len(drawn)) > 1:
+                errors = [np.std(values, ddof=1) / np.sqrt(len(values)) for values in (searched, drawn)]
+                gain += f" ({np.hypot(*errors):.2f})"
             recovered = f"{100 * difference / (relu - np.mean(drawn)):.0f} %"
         cells = [cell(kind, target) for kind in ("searched", "random", "greedy", "uniform")]
         lines.append(f"| {1e3 * target:.2f} | {' | '.join(cells)} | {gain} | {recovered} |")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from moiety.models import registry
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
 ILLUSTRATIONS = {"docs/engine.md"}  # interfaces written down, not programs
@@ -27,6 +29,7 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 )
 def test_python_blocks_run_in_their_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "REGISTERED", dict(registry.REGISTERED))  # a page may register models of its own
     names: dict[str, object] = {"__name__": "example"}
     for line, text in blocks(page, "python"):
         exec(compile("\n" * (line - 1) + text, str(page), "exec"), names)

@@ -13,6 +13,21 @@ from moiety.ops.quadratic import quadratic
 __all__ = ["ChannelMix"]
 
 
+def mixture(x: Tensor, operators: Mapping[str, tuple[nn.Module, Tensor]]) -> Tensor:
+    """The sum of weight * operator(x) over ReLU, `X2Act` and identity as one fused call; weights are (1,) or (C,)."""
+    w1 = w2 = b = next(weight for _, weight in operators.values()).new_zeros(1)
+    r: Tensor | None = None
+    for module, weight in operators.values():
+        if isinstance(module, X2Act):
+            c2, c1, c0 = module.coefficients()
+            w1, w2, b = w1 + weight * c2, w2 + weight * c1, b + weight * c0
+        elif isinstance(module, nn.ReLU):
+            r = weight if r is None else r + weight
+        else:
+            w2 = w2 + weight
+    return quadratic(x, w1, w2, b, r)
+
+
 class ChannelMix(nn.Module):
     """Channel c of (N, C, ...) goes through ``operators[names[c]]``, each ReLU, the identity, or `X2Act`.
 
@@ -41,18 +56,7 @@ class ChannelMix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_exporting():
             return self._grouped(x)
-        w1 = w2 = b = x.new_zeros(1, dtype=torch.float32)
-        r: Tensor | None = None
-        for name, module in self.operators.items():
-            mask = self.get_buffer(f"mask_{name}")
-            if isinstance(module, X2Act):
-                c2, c1, c0 = module.coefficients()
-                w1, w2, b = w1 + mask * c2, w2 + mask * c1, b + mask * c0
-            elif isinstance(module, nn.ReLU):
-                r = mask if r is None else r + mask
-            else:
-                w2 = w2 + mask
-        return quadratic(x, w1, w2, b, r)
+        return mixture(x, {name: (module, self.get_buffer(f"mask_{name}")) for name, module in self.operators.items()})
 
     def _grouped(self, x: Tensor) -> Tensor:
         parts: list[Tensor] = []

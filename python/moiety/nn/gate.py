@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moiety.nn.channel_mix import ChannelMix
+from moiety.nn.channel_mix import ChannelMix, mixture
 from moiety.nn.x2act import X2Act
-from moiety.ops.quadratic import quadratic
 
 __all__ = ["Gate"]
 
@@ -140,7 +139,11 @@ class Gate(nn.Module):
     def _mix(self, x: Tensor, theta: Mapping[str, Tensor], live: set[str]) -> Tensor:
         """sum of theta * candidate(x); theta () or (C,) by name. Candidates outside `live` have weight zero."""
         fused = {name: m for name, m in self.candidates.items() if _fuses(m)}
-        y = self._quadratic(x, fused, theta) if live & set(fused) else None
+        y = (
+            mixture(x, {name: (module, theta[name].view(-1)) for name, module in fused.items()})
+            if live & set(fused)
+            else None
+        )
         for name in self.names:
             if name in live and name not in fused:
                 part = self.candidates[name](x)
@@ -149,20 +152,6 @@ class Gate(nn.Module):
                 y = part if y is None else y + part
         assert y is not None  # some candidate is live
         return y
-
-    def _quadratic(self, x: Tensor, fused: Mapping[str, nn.Module], theta: Mapping[str, Tensor]) -> Tensor:
-        zero = self.alpha.new_zeros(1)
-        w1, w2, b, r = zero, zero, zero, None
-        for name, module in fused.items():
-            weight = theta[name].view(-1)  # (1,) or (C,)
-            if isinstance(module, X2Act):
-                c2, c1, c0 = module.coefficients()
-                w1, w2, b = w1 + weight * c2, w2 + weight * c1, b + weight * c0
-            elif isinstance(module, nn.ReLU):
-                r = weight if r is None else r + weight
-            else:
-                w2 = w2 + weight
-        return quadratic(x, w1, w2, b, r)
 
     def _one_hot(self, choice: str | list[str]) -> Tensor:
         index = torch.tensor(

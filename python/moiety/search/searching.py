@@ -29,7 +29,7 @@ from moiety.search.losses import teach
 from moiety.search.polish import polish
 from moiety.search.relax import export, gates
 from moiety.search.shared import Scorer, train_shared
-from moiety.search.training import Checkpoint, FitConfig, Progress, Stepper, cycle
+from moiety.search.training import Checkpoint, FitConfig, Progress, Stepper, cycle, training_batches
 
 __all__ = ["SearchConfig", "SearchResult", "prepare", "search"]
 
@@ -198,7 +198,7 @@ def descend(
         total = 0.0
         held_out = _endless(valid, w, epoch)
         with parallel.synchronised(supernet):
-            for step, (images, labels) in enumerate(_shuffled(train, w, epoch)):
+            for step, (images, labels) in enumerate(training_batches(train, w, epoch)):
                 progressed = (epoch * steps + step) / (config.epochs * steps)
                 rate = w.learning_rate * cycle(progressed, w.warm_up)
                 temperature = config.temperature * (config.final_temperature / config.temperature) ** progressed
@@ -291,23 +291,11 @@ def _recorder(history: list[dict[str, Any]], progress: Progress | None) -> Calla
     return record
 
 
-def _shuffled(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    return batches(
-        split,
-        config.batch,
-        epoch=epoch,
-        seed=config.seed,
-        augment=config.variation,
-        rank=parallel.rank(),
-        world=parallel.world(),
-    )
-
-
 def _endless(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Validation batches for one training epoch: as many passes as it takes, each in an order of its own."""
     config = replace(config, batch=min(config.batch, len(split)))
     for again in count():
-        yield from _shuffled(split, config, epoch * 1000 + again)
+        yield from training_batches(split, config, epoch * 1000 + again)
 
 
 def _calibration(train: Split, config: SearchConfig) -> list[Tensor]:

@@ -139,7 +139,7 @@ def fit(
             stack.enter_context(parallel.synchronised(model))
             if settling:
                 _freeze_batch_statistics(model)
-            for step, (images, labels) in enumerate(_batches(split, config, epoch)):
+            for step, (images, labels) in enumerate(training_batches(split, config, epoch)):
                 if rounding and step == 0:
                     stack.enter_context(fixed_point(model, images, config.fraction_bits))
                 seen = epoch * steps + step
@@ -339,7 +339,7 @@ def first_not_finite(model: nn.Module, images: Tensor) -> str:
     return found[0] if found else "the loss alone"
 
 
-def _batches(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     return batches(
         split,
         config.batch,

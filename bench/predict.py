@@ -1,10 +1,10 @@
 """How well the cost model predicts programs that it never saw: writes PREDICTION.md.
 
-    python bench/predict.py [--table table.json] [--count 15] [--repeats 15] [--out bench/PREDICTION.md]
+    python bench/predict.py [--table table.json] [--count 15] [--repeats 60] [--out bench/PREDICTION.md]
 
 Random residual networks (random widths and depth; every activation ReLU, x^2 or nothing at random) are compiled and run
 by two real processes and a dealer on loopback, a LAN and a WAN. Rounds and bytes must equal the prediction; of the
-seconds of the repeats the least counts, since whatever else runs on the machine only adds.
+seconds of the repeats the median counts, as in the table's samples.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from moiety.models.parts import make_activation
 from moiety.models.resnet_cifar import ResNetCifar
 
 NETWORKS = {"loopback": None, "LAN": "1:1000", "WAN": "wan"}
-PASSES = 3  # over all networks, so that no one of them meets a busy machine only
+PASSES = 5  # over all networks, so that no one of them meets a busy machine only
 ACTIVATIONS = ("relu", "x2", "identity")
 
 
@@ -106,13 +106,13 @@ def measure(backend: EngineBackend, programs: list[tuple[str, private.Program]],
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    predicted, least = (np.array([row[key] for row in rows]) for key in ("predicted", "least"))
-    miss = predicted / least - 1
+    predicted, median = (np.array([row[key] for row in rows]) for key in ("predicted", "median"))
+    miss = predicted / median - 1
     return {
         "mean": float(np.abs(miss).mean()),
         "worst": float(np.abs(miss).max()),
         "bias": float(miss.mean()),
-        "rank": float(np.corrcoef(ranks(predicted), ranks(least))[0, 1]),
+        "rank": float(np.corrcoef(ranks(predicted), ranks(median))[0, 1]),
     }
 
 
@@ -121,8 +121,8 @@ def report(results: dict[str, list[dict[str, Any]]], table: str, note: str, befo
         "# Predicted and measured",
         "",
         f"Made by `python bench/predict.py` in {time.time() - started:.0f} s with {table}. Rounds and bytes of every",
-        "run equalled the prediction (the script stops otherwise). Seconds are the online phase's; the least of the",
-        "repeats counts, because whatever else runs on the machine only adds.",
+        "run equalled the prediction (the script stops otherwise). Seconds are the online phase's; the median of the",
+        "repeats counts.",
         "",
         *([f"**Note.** {note}", ""] if note else []),
         *(f"- {key}: {value}" for key, value in machine.describe().items()),
@@ -138,10 +138,10 @@ def report(results: dict[str, list[dict[str, Any]]], table: str, note: str, befo
         )
     for name, rows in results.items():
         lines += ["", f"## {name}", ""]
-        lines += ["| architecture | comparison | rounds | MiB | predicted ms | least ms | median ms |"]
+        lines += ["| architecture | comparison | rounds | MiB | predicted ms | median ms | least ms |"]
         lines += ["|---|---|---|---|---|---|---|"]
         for row in rows:
-            times = " | ".join(f"{1e3 * row[key]:.2f}" for key in ("predicted", "least", "median"))
+            times = " | ".join(f"{1e3 * row[key]:.2f}" for key in ("predicted", "median", "least"))
             lines.append(
                 f"| {row['name']} | {row['comparison']} | {row['rounds']} | {row['bytes'] / 2**20:.2f} | {times} |"
             )
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", help="of `moiety profile`; without: the one that the package ships")
     parser.add_argument("--count", type=int, default=15)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=60)
     parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("PREDICTION.md"))
     arguments = parser.parse_args()
@@ -165,7 +165,7 @@ def main() -> None:
             backend = EngineBackend(load_table(arguments.table), network_of(network), name)
         else:
             backend = analytic(network)
-        repeats = max(3, arguments.repeats // 4) if network == "wan" else arguments.repeats
+        repeats = max(PASSES, arguments.repeats // 6) if network == "wan" else arguments.repeats
         results[name] = measure(backend, programs, repeats)
         print(name, summary(results[name]), flush=True)
     table = f"`{arguments.table}`" if arguments.table else "the shipped table"

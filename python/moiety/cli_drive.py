@@ -80,18 +80,27 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page. Default: report.html in the first run.")
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown instead.")] = False,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Write the first run's accuracy against latency as an image instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show runs as one self-contained HTML page, or as JSON."""
+    """Show runs as one self-contained HTML page; as JSON, as Markdown tables, or the main figure as an image."""
+    from moiety.drive import report as reports
     from moiety.drive.files import write_atomic
-    from moiety.drive.report import document, load_run, page
 
-    loaded = [load_run(run) for run in runs]
+    loaded = [reports.load_run(run) for run in runs]
+    if svg is not None:
+        write_atomic(svg, reports.picture(loaded[0]))
+    if markdown:
+        typer.echo("\n".join(reports.markdown(run.results) for run in loaded), nl=False)
     if json:
-        typer.echo(json_module.dumps(document(loaded)))
+        typer.echo(json_module.dumps(reports.document(loaded)))
+    if json or markdown or svg is not None:
         return
     target = out or runs[0] / "report.html"
-    write_atomic(target, page(loaded))
+    write_atomic(target, reports.page(loaded))
     typer.echo(str(target))
 
 

@@ -9,6 +9,7 @@ import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -90,6 +91,22 @@ def test_the_command_writes_the_page_or_json(run: Path) -> None:
     (entry,) = document["runs"]
     assert len(entry["against_random"]) == 5
     assert {group["method"] for group in entry["summary"]} == {"search", "random", "greedy", "everywhere"}
+
+
+def test_the_command_writes_tables_and_a_figure_for_documents(run: Path) -> None:
+    results = read_results(run)
+    said = CliRunner().invoke(app, ["report", str(run), "--markdown", "--svg", str(run / "figure.svg")])
+    assert said.exit_code == 0
+    assert not (run / "report.html").exists()
+    tables = [[line.split(" | ") for line in table.splitlines()] for table in said.stdout.strip().split("\n\n")]
+    assert [len(table) for table in tables] == [2 + 3, 2 + 5, 2 + 5]
+    assert all(len(row) == len(table[0]) for table in tables for row in table)
+    best = min(g.target for g in summarise(results.networks) if g.method == "search")
+    entry = comparison(summarise(results.networks))[best]
+    assert f"{100 * entry['gain']:.2f} (± {100 * entry['error']:.2f})" in tables[1][2]
+    image = ElementTree.parse(run / "figure.svg").getroot()
+    assert image.tag == "{http://www.w3.org/2000/svg}svg"
+    assert sum(element.tag.endswith("circle") for element in image.iter()) >= 5
 
 
 def test_several_runs_are_put_side_by_side(run: Path, tmp_path: Path) -> None:

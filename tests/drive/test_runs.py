@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -159,6 +161,34 @@ def test_refusals_are_one_line(config: Path, tmp_path: Path) -> None:
         lines = moiety(*words, code=1).stderr.strip().splitlines()
         assert expected in lines[-1]
         assert lines[-1].startswith("moiety: ")
+
+
+def test_an_architecture_found_twice_is_trained_once(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moiety.drive import trial
+    from moiety.drive.bench import Bench
+    from moiety.drive.config import load_config
+
+    run = shutil.copytree(finished, tmp_path / "run")
+    bench = Bench(load_config(str(run / "config.toml")), run / "teacher" / "weights.safetensors")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trial, "finetune", refuse)
+    first = trial.Trial("everywhere", 3, choice="identity")
+    again = dataclasses.replace(first, index=1)
+    one, other = (trial.run_trial(run, made, bench) for made in (first, again))
+    assert {**other, "spent": 0, "folder": ""} == {**one, "spent": 0, "folder": ""}
+    assert_same_weights(run / one["folder"], run / other["folder"])
+    fits = [
+        [line for line in (run / found["folder"] / "metrics.jsonl").read_text().splitlines() if '"fit"' in line]
+        for found in (one, other)
+    ]
+    assert fits[0] == fits[1] != []
+    with pytest.raises(AssertionError, match="trained again"):
+        trial.run_trial(run, dataclasses.replace(first, seed=4), bench)
 
 
 @pytest.mark.timeout(600)

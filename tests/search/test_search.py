@@ -174,6 +174,19 @@ def test_search_by_channel(digits: Dataset, setting: tuple[nn.Module, nn.Module,
     assert descended.cost.seconds > 0
 
 
+def test_a_search_sees_the_first_images_alone(
+    digits: Dataset, setting: tuple[nn.Module, nn.Module, Latency, np.ndarray]
+) -> None:
+    teacher, supernet, latency, index = setting
+    train, valid = digits.train.subset(index[287:671]), digits.train.subset(index[:128])
+    config = dataclasses.replace(CONFIG, target=between(latency, 0.5), shared_epochs=1, trials=2, rounds=1)
+    limited = search(supernet, train, valid, latency, dataclasses.replace(config, images=192), teacher=teacher)
+    expected = search(supernet, train.subset(np.arange(192)), valid, latency, config, teacher=teacher)
+    assert limited.history == expected.history
+    with pytest.raises(ValueError, match="at least one training image"):
+        SearchConfig(images=0)
+
+
 def test_an_impossible_target_is_refused(
     digits: Dataset, setting: tuple[nn.Module, nn.Module, Latency, np.ndarray]
 ) -> None:

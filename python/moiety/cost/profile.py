@@ -2,8 +2,9 @@
 
 Each sample is the difference between two chains of one operator, divided by how many more the longer has: what one more
 of them takes where it stands in a program, Python and wake-ups included, start and end of a run left out. Everything is
-measured in several passes, minutes apart, and of the runs of a chain the least counts: whatever else runs on the
-machine only adds. Where it adds too much, the parties' CPU-seconds tell.
+measured in several passes, minutes apart, and of the runs of a chain the median counts: a program is a long sum of
+operations, whose typical times add up where their luckiest do not. What else runs on the machine is left out as far as
+the parties' CPU-seconds tell.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from moiety import __version__, _core
@@ -37,6 +40,7 @@ Progress = Callable[[int, int, str], None]
 _WITHOUT_HOPS = (*SERVED, "shift", "move", "sumpool", "open")  # in a chain: nobody waits for an opening's sender
 FULL_SIZES = (64, 1024, 8192, 65536)
 QUICK_SIZES = (64, 1024, 16384)
+SMALL = 8192  # elements
 CONVS = (  # channels, filters, size, kernel, stride
     (3, 16, 32, 3, 1),
     (16, 16, 32, 3, 1),
@@ -70,6 +74,15 @@ class Case:
     more: int = 8  # operators that the longer chain has more
 
 
+def _more(kind: str, n: int) -> int:
+    """By how many operators the longer chain of elementwise ones is longer: small ones drown in a run's noise else."""
+    if kind in ("shift", "move"):
+        return 60 if n <= SMALL else 40
+    if kind in ("truncate", "extend"):
+        return 15  # a chain's fraction bits
+    return 24 if n <= SMALL else 8
+
+
 def cases(quick: bool = False) -> list[Case]:
     """What a profile measures."""
     sizes = QUICK_SIZES if quick else FULL_SIZES
@@ -83,12 +96,12 @@ def cases(quick: bool = False) -> list[Case]:
         for n in sizes:
             for kind in ("open", "truncate", "shift", "extend", "square", "multiply", "move"):
                 shape = {"n": n} | ({"bits": 24} if kind == "extend" else {})
-                add(kind, kind, shape, more=40 if kind in ("shift", "move") else 8)
-            add("x2", "x2", {"n": n, "channels": 16})
+                add(kind, kind, shape, more=_more(kind, n))
+            add("x2", "x2", {"n": n, "channels": 16}, more=_more("x2", n))
             for protocol in ("circuit", "dcf"):
                 for bits in (24,) if quick else (16, 20, 31):
                     if n <= 8192 or (n <= 65536 and protocol == "circuit"):
-                        add(protocol, "relu", {"n": n, "bits": bits}, comparison=protocol, more=6)
+                        add(protocol, "relu", {"n": n, "bits": bits}, comparison=protocol, more=_more("relu", n))
         for n in (10, 1000):
             add("output", "output", {"n": n, "bits": 24})
             for protocol in ("circuit", "dcf"):
@@ -97,12 +110,12 @@ def cases(quick: bool = False) -> list[Case]:
         for channels, filters, size, kernel, stride in CONVS[::3] if quick else CONVS:
             shape = {"channels": channels, "filters": filters, "size": size, "kernel": kernel, "stride": stride}
             few = (size // stride) ** 2 <= FEW
-            add("matvec" if few else "linear", "conv", shape)
+            add("matvec" if few else "linear", "conv", shape, more=24)
         for inputs, outputs in MATRICES[::2] if quick else MATRICES:
-            add("matvec", "linear", {"inputs": inputs, "outputs": outputs}, more=16)
+            add("matvec", "linear", {"inputs": inputs, "outputs": outputs}, more=32)
         for channels, size, kernel, stride in DEPTHWISE[::2] if quick else DEPTHWISE:
             shape = {"channels": channels, "size": size, "kernel": kernel, "stride": stride}
-            add("depthwise", "depthwise", shape, more=16)
+            add("depthwise", "depthwise", shape, more=32)
         for channels, size, kernel, stride in POOLS[::2] if quick else POOLS:
             shape = {"channels": channels, "size": size, "kernel": kernel, "stride": stride}
             add("sumpool", "avgpool", shape, more=24)
@@ -158,7 +171,7 @@ class _Measured:
         return max(self._marginal(lambda sample: sample.cpu_server), self._marginal(lambda sample: sample.cpu_client))
 
     def _marginal(self, counter: Callable[[Sample], float]) -> float:
-        short, long = (min(map(counter, samples)) for samples in self.samples)
+        short, long = (median(map(counter, samples)) for samples in self.samples)
         return long if self.case.kind == "output" else (long - short) / self.case.more
 
     def seconds(self, idle: float) -> float:
@@ -168,24 +181,38 @@ class _Measured:
         return min(self.wall(), max(self.cpu(), 0.0) + hops * idle)
 
 
-def _link(network: Network, threads: int, passes: int) -> tuple[LinkTerms, float]:
-    """The hop's own seconds, by a chain of the smallest exchange against as many side by side; the cost of waking; and
-    the seconds of a hop in which a party only waits, without shaping."""
-    case = Case("truncate", "truncate", 64, {"n": 1}, more=15)
-    chained, beside = _Measured(case), _Measured(case, parallel=True)
-    with Trio(threads=threads) as trio:
-        for _ in range(passes):
-            chained.run(trio, 30)
-            beside.run(trio, 30)
-    sleep = []
-    for rtt_ms in sorted({*RTT_MS, *([network.rtt_ms] if network.rtt_ms > 0 else [])}):
-        shaped = _Measured(case)
-        with Trio(Network(rtt_ms=rtt_ms), threads=threads) as trio:
-            shaped.run(trio, max(3, int(40 / rtt_ms)) * passes)
-        waited = rtt_ms * 0.5e-3
-        sleep.append((waited, max(shaped.wall() - chained.wall() - waited, 0.0)))
-    link = LinkTerms(max(chained.wall() - beside.wall(), 0.0), tuple(sleep))
-    return link, max(chained.wall() - chained.cpu(), 0.0)
+class _Link:
+    """What the link takes: the hop's own seconds, by a chain of the smallest exchange against as many side by side; the
+    cost of waking; and the seconds of a hop in which a party only waits, without shaping."""
+
+    def __init__(self, network: Network, threads: int, stack: ExitStack) -> None:
+        case = Case("truncate", "truncate", 64, {"n": 1}, more=15)
+        self._plain = stack.enter_context(Trio(threads=threads))
+        self._chained, self._beside = _Measured(case), _Measured(case, parallel=True)
+        self._shaped = {
+            rtt_ms: (stack.enter_context(Trio(Network(rtt_ms=rtt_ms), threads=threads)), _Measured(case))
+            for rtt_ms in sorted({*RTT_MS, *([network.rtt_ms] if network.rtt_ms > 0 else [])})
+        }
+
+    def run(self) -> None:
+        """One pass."""
+        self._chained.run(self._plain, 8)
+        self._beside.run(self._plain, 8)
+        for rtt_ms, (trio, measured) in self._shaped.items():
+            measured.run(trio, max(1, round(8 / rtt_ms)))
+
+    @property
+    def terms(self) -> LinkTerms:
+        hop = self._chained.wall()
+        sleep = []
+        for rtt_ms, (_, measured) in self._shaped.items():
+            waited = rtt_ms * 0.5e-3
+            sleep.append((waited, max(measured.wall() - hop - waited, 0.0)))
+        return LinkTerms(max(hop - self._beside.wall(), 0.0), tuple(sleep))
+
+    @property
+    def idle(self) -> float:
+        return max(self._chained.wall() - self._chained.cpu(), 0.0)
 
 
 def profile(
@@ -196,16 +223,20 @@ def profile(
     A full profile takes minutes, a quick one, with a third of the sizes, well under one.
     """
     network = network or Network()
-    passes, repeats = (1, 7) if quick else (2, 4)
+    passes, repeats = (2, 8) if quick else (8, 4)
     every = [_Measured(case) for case in cases(quick)]
     started, load = time.time(), os.getloadavg()
     step = progress or (lambda done, total, what: None)
-    step(0, passes * len(every), "link")
-    link, idle = _link(network, threads, passes)
-    with Trio(network, threads=threads) as trio:
+    with ExitStack() as stack:
+        trio = stack.enter_context(Trio(network, threads=threads))
+        exchanges = _Link(network, threads, stack)
         for done, one in enumerate(passes * every):
+            if done % len(every) == 0:  # in every pass, so that no one busy moment decides
+                step(done, passes * len(every), "link")
+                exchanges.run()
             step(done, passes * len(every), f"{one.case.row}, {one.case.ring} bits")
             one.run(trio, repeats)
+    link, idle = exchanges.terms, exchanges.idle
     shaped = network != Network()
     raw = [
         {

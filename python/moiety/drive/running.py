@@ -16,11 +16,11 @@ from .bench import Bench, compile_program
 from .config import RunConfig
 from .display import Display, display
 from .distributed import agree, process_group, world
-from .files import write_atomic
+from .files import read_json, write_atomic
 from .folder import open_run
 from .measure import key_of, measure_all
 from .results import Network, Results, Target, read_results, write_results
-from .trial import Trial, needs_teacher, train_teacher
+from .trial import RESULT, Trial, needs_teacher, train_teacher
 from .trials import Place, run_trials
 
 __all__ = ["Where", "run_search", "run_train", "summary"]
@@ -163,6 +163,7 @@ def _finish(
             targets=targets,
             networks=networks,
             chosen=chosen,
+            teacher=_teacher(out),
             spent=round(sum(found["spent"] for _, found in made), 1),
         )
         _keep(out, out / networks[chosen].folder, config)
@@ -216,6 +217,12 @@ def _task(bench: Bench) -> dict[str, Any]:
         "images": {"train": len(bench.train), "valid": len(bench.valid), "test": len(bench.test)},
         "classes": len(bench.dataset.classes),
     }
+
+
+def _teacher(out: Path) -> dict[str, Any]:
+    """The teacher's accuracies, where there is one."""
+    path = out / "teacher" / RESULT
+    return read_json(path) if path.exists() else {}
 
 
 def _ends(bench: Bench) -> dict[str, float]:

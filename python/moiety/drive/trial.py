@@ -8,6 +8,7 @@ Every step that is over is in the folder, so that a run that was killed goes on 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -40,11 +41,11 @@ from .checkpoint import Checkpoint
 from .config import RunConfig
 from .distributed import agree, first
 from .files import read_json, write_atomic, write_json
-from .metrics import Metrics
+from .metrics import Metrics, read_metrics
 
 __all__ = ["RESULT", "Trial", "needs_teacher", "run_trial", "train_teacher"]
 
-RESULT = "result.json"
+RESULT, WEIGHTS = "result.json", "weights.safetensors"
 PULSE_S = 0.5  # between two messages of how far a trial is
 
 
@@ -120,9 +121,11 @@ def run_trial(run: Path, trial: Trial, bench: Bench) -> dict[str, Any]:
     else:
         architecture = _architecture(run, trial, bench, place)
         choices = dict(architecture.gates)
-        outcome = _tuned(architecture, trial.seed, bench, place)
+        twin = agree(lambda: _twin(run, trial, choices))
+        outcome = _tuned(architecture, trial.seed, bench, place) if twin is None else _taken_over(run, twin, place)
         cost = bench.latency.exact(architecture)
     found = {
+        "seed": trial.seed,
         "predicted": cost.seconds,
         "rounds": cost.rounds,
         "bytes_online": cost.bytes_online,
@@ -131,6 +134,27 @@ def run_trial(run: Path, trial: Trial, bench: Bench) -> dict[str, Any]:
     }
     place.finish({"gates": choices, **outcome, **found})
     return agree(lambda: read_json(folder / RESULT))
+
+
+def _twin(run: Path, trial: Trial, choices: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of another trial of this seed that has trained the same architecture, if one is done."""
+    for path in sorted((run / "trials").glob(f"*/{RESULT}")):
+        found = read_json(path)
+        if trial.seed == found.get("seed") and found.get("gates") == choices:
+            return found
+    return None
+
+
+def _taken_over(run: Path, twin: dict[str, Any], place: Place) -> dict[str, Any]:
+    """A twin's weights and training as this trial's own: to train again would give the same."""
+    theirs = run / twin["folder"]
+    if place.metrics is not None:
+        place.metrics.keep("fit", 0)
+        for event in read_metrics(theirs / place.metrics.path.name):
+            if event["part"] == "fit":
+                place.metrics.record("fit", event)
+        shutil.copyfile(theirs / WEIGHTS, place.folder / WEIGHTS)
+    return {key: twin[key] for key in ("valid", "test")}
 
 
 def _train(trial: Trial, bench: Bench, place: Place) -> tuple[dict[str, Any], dict[str, Any], Cost]:
@@ -149,7 +173,7 @@ def _train(trial: Trial, bench: Bench, place: Place) -> tuple[dict[str, Any], di
     else:
         teacher = bench.tutor if needs_teacher(config) else None
         outcome = _fitted(bench.new_network(trial.seed), trial.seed, bench, place, config.fit, teacher)
-    program = compile_program(*load_network(place.folder / "weights.safetensors"), config)
+    program = compile_program(*load_network(place.folder / WEIGHTS), config)
     told = config.latency
     return choices, outcome, backend(told.backend).cost(program, batch=told.batch, comparison=told.comparison)
 
@@ -173,9 +197,10 @@ def _architecture(run: Path, trial: Trial, bench: Bench, place: Place) -> Archit
 
 def _find(run: Path, trial: Trial, bench: Bench, place: Place) -> Architecture:
     config, latency = bench.config, bench.latency
+    if trial.method == "everywhere":
+        return uniform_architecture(latency, trial.choice)
+    assert trial.target is not None
     match trial.method:
-        case "everywhere":
-            return uniform_architecture(latency, trial.choice)
         case "search":
             wanted = replace(config.search, target=trial.target, seed=trial.seed)
             scorer = _scorer(run, trial.seed, bench)
@@ -187,11 +212,10 @@ def _find(run: Path, trial: Trial, bench: Bench, place: Place) -> Architecture:
                 wanted,
                 teacher=bench.tutor,
                 scorer=scorer,
+                starts=(greedy(latency, trial.target), uniform(latency, trial.target)),
                 progress=place.progress("search"),
                 checkpoint=place.checkpoint("search"),
             ).architecture
-    assert trial.target is not None
-    match trial.method:
         case "random":
             count, tolerance = config.baselines.random, config.baselines.tolerance
             return random_architectures(latency, trial.target, count, seed=trial.seed, tolerance=tolerance)[trial.index]
@@ -277,7 +301,7 @@ def _trained(
     train: Callable[[Checkpoint], nn.Module], choices: dict[str, Any], bench: Bench, place: Place
 ) -> dict[str, Any]:
     """Train, write weights.safetensors, and tell the accuracies of what the file holds."""
-    weights = place.folder / "weights.safetensors"
+    weights = place.folder / WEIGHTS
     kept = place.checkpoint("fit")
     if not agree(weights.exists):
         network = train(kept)

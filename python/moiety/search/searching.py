@@ -38,6 +38,7 @@ __all__ = ["SearchConfig", "SearchResult", "prepare", "search"]
 class SearchConfig:
     target: float | None = None  # seconds; None: the paper's lambda, `latency_weight` a second
     latency_weight: float = 4.0  # of relu(latency / target - 1), or lambda
+    images: int | None = None  # the first training images, which alone it sees; None: all
     shared_epochs: int = 4  # of one sampled architecture a batch
     epochs: int = 2  # of gradients
     order: int = 1  # of the architecture's gradient: 2 as in the paper, at four more passes
@@ -60,6 +61,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.target is not None and not self.target > 0:
             raise ValueError(f"expected a target in seconds, above zero, found {self.target}")
+        if self.images is not None and self.images < 1:
+            raise ValueError(f"expected at least one training image, found {self.images}")
         if self.order not in (1, 2) or self.every < 1:
             raise ValueError(f"expected order 1 or 2 and every >= 1, found {self.order} and {self.every}")
         if not 0 < self.final_temperature <= self.temperature:
@@ -97,7 +100,7 @@ def prepare(
 
     It does not depend on the target: searches at several targets can share one.
     """
-    shared = copy.deepcopy(supernet)
+    shared, train = copy.deepcopy(supernet), _seen(train, config)
     if config.shared_epochs:
         corners = (latency.base, latency.cheapest())
         train_shared(shared, train, config.training, corners, teacher=teacher, progress=progress, checkpoint=checkpoint)
@@ -136,7 +139,7 @@ def search(
         kept = None if checkpoint is None else _Part(checkpoint, state, "shared")
         scorer = prepare(supernet, train, valid, latency, config, teacher=teacher, progress=progress, checkpoint=kept)
     history: list[dict[str, Any]] = []
-    mixture = copy.deepcopy(scorer.supernet)
+    mixture, train = copy.deepcopy(scorer.supernet), _seen(train, config)
     for gate in gates(mixture).values():
         gate.choose(None)
     if config.epochs:
@@ -296,6 +299,11 @@ def _endless(split: Split, config: FitConfig, epoch: int) -> Iterator[tuple[Tens
     config = replace(config, batch=min(config.batch, len(split)))
     for again in count():
         yield from training_batches(split, config, epoch * 1000 + again)
+
+
+def _seen(train: Split, config: SearchConfig) -> Split:
+    """The training images of the search."""
+    return train if config.images is None else train.subset(np.arange(min(config.images, len(train))))
 
 
 def _calibration(train: Split, config: SearchConfig) -> list[Tensor]:

@@ -1,5 +1,6 @@
-"""`moiety report`: what a run found, as one self-contained HTML file."""
+"""`moiety report`: what a run found, as one self-contained HTML file, and as tables and a figure for documents."""
 
-from .page import Run, document, load_run, page
+from .markdown import markdown
+from .page import Run, document, load_run, page, picture
 
-__all__ = ["Run", "document", "load_run", "page"]
+__all__ = ["Run", "document", "load_run", "markdown", "page", "picture"]

@@ -15,7 +15,7 @@ from ..results import Group, Network, Results, comparison, read_results, summari
 from ..settings import to_dict
 from . import plots
 
-__all__ = ["Run", "document", "load_run", "page"]
+__all__ = ["Run", "document", "load_run", "page", "picture"]
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -63,6 +63,11 @@ def _run_document(run: Run) -> dict[str, Any]:
         "against_random": [{"target": target, **entry} for target, entry in comparison(groups).items()],
         "environment": dict(run.environment),
     }
+
+
+def picture(run: Run) -> str:
+    """Accuracy against latency as an SVG file."""
+    return plots.accuracy_image(run.results, STYLE.read_text())
 
 
 def page(runs: Sequence[Run]) -> str:

@@ -11,11 +11,20 @@ from typing import Any
 
 from ..results import Group, Network, Results, pareto, summarise
 from .marks import legend, method_mark, operator_class, operator_letter, operator_name, shares, swatch
-from .svg import Axes, Scale, element, figure, text
+from .svg import Axes, Scale, element, figure, image, text
 
-__all__ = ["accuracy_against_latency", "curves", "gates_in_time", "group_name", "milliseconds", "operators", "percent"]
+__all__ = [
+    "accuracy_against_latency",
+    "accuracy_image",
+    "curves",
+    "gates_in_time",
+    "group_name",
+    "milliseconds",
+    "operators",
+    "percent",
+]
 
-WIDTH = 960.0
+WIDTH, HEIGHT = 960.0, 446.0
 METHOD_WORDS = {
     "search": "searched",
     "random": "random of equal latency",
@@ -44,6 +53,22 @@ def group_name(group: Group) -> str:
 
 def accuracy_against_latency(results: Results) -> str:
     """Means with standard errors over seeds, single networks faint behind them, and the front of what is not beaten."""
+    entries, parts, label = _accuracy(results)
+    return legend(entries) + figure(WIDTH, HEIGHT, parts, "pareto", label)
+
+
+def accuracy_image(results: Results, style: str) -> str:
+    """The same as a file of its own, its legend inside."""
+    entries, parts, label = _accuracy(results)
+    at = 62.0
+    for drawing, words in entries:
+        parts += [element("g", drawing, transform=f"translate({at} {HEIGHT})"), text(at + 28, HEIGHT + 12, words, "name")]
+        at += 52 + 6.2 * len(words)
+    return image(WIDTH, HEIGHT + 28, parts, label, style)
+
+
+def _accuracy(results: Results) -> tuple[list[tuple[str, str]], list[str], str]:
+    """The entries of the legend, the parts of the figure and its label."""
     groups = summarise(results.networks)
     seconds = [n.seconds * 1e3 for n in results.networks]
     accuracy = [n.test * 100 for n in results.networks]
@@ -71,8 +96,7 @@ def accuracy_against_latency(results: Results) -> str:
         entries.append((element("line", x1=0, x2=22, y1=8, y2=8, class_="front"), "not beaten in both"))
     if results.targets:
         entries.append((element("line", x1=11, x2=11, y1=0, y2=16, class_="target"), "latency targets"))
-    label = f"Accuracy against latency: {len(groups)} groups of networks"
-    return legend(entries) + figure(WIDTH, 446, parts, "pareto", label)
+    return entries, parts, f"Accuracy against latency: {len(groups)} groups of networks"
 
 
 def _mean(group: Group, x: Scale, y: Scale) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axes", "Scale", "element", "figure", "number", "text", "ticks"]
+__all__ = ["Axes", "Scale", "element", "figure", "image", "number", "text", "ticks"]
 
 
 def element(tag: str, *children: str, **attributes: object) -> str:
@@ -45,6 +45,21 @@ def figure(width: float, height: float, parts: Iterable[str], name: str, label: 
         role="img",
         aria_label=label,
         style=f"max-width:{number(float(width))}px",
+    )
+
+
+def image(width: float, height: float, parts: Iterable[str], label: str, style: str) -> str:
+    """A figure as a file of its own, on the colour of a page."""
+    paper = element("rect", width=width, height=height, fill="var(--card)")
+    inside = (element("title", escape(label)), f"<style>{style}</style>", paper, *parts)
+    return element(
+        "svg",
+        *inside,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(float(width))} {number(float(height))}",
+        class_="plot",
+        role="img",
+        aria_label=label,
     )
 
 

@@ -63,10 +63,11 @@ def _text(table: Table, out: Path) -> str:
         for name, t in rows.items():
             lines.append(f"{name:18}{ring:5}{1e6 * t.a:12.1f}{1e9 * t.b:11.3f}{1e9 * t.c:11.3f}{t.error:8.1%}")
     lines.append(f"{out}: {len(table.raw)} operators measured in {table.made['seconds']:.0f} s")
-    try:
-        table.require_fit()
-    except ValueError as error:
-        lines.append(f"not fit for a search: {error}")
+    for ring in sorted(table.rings):
+        try:
+            table.require_fit(ring)
+        except ValueError as error:
+            lines.append(f"not fit for a search: {error}")
     return "\n".join(lines)
 
 

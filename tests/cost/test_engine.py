@@ -206,6 +206,12 @@ def test_tables_go_through_files_and_bad_ones_are_refused(tmp_path: Path) -> Non
     replace(table, rings={64: rows}).save(path)
     with pytest.raises(ValueError, match=r"circuit in the ring of 64 bits by 31%.*measure again"):
         measured(path)
+    rows = dict(table.rings[32])
+    rows["circuit"] = replace(rows["circuit"], error=0.31)
+    other = measured(replace(table, rings={64: table.rings[64], 32: rows}))  # programs of 64 bits do not use it
+    assert other.operator("relu").seconds > 0
+    with pytest.raises(ValueError, match=r"circuit in the ring of 32 bits by 31%"):
+        other.cost(single("relu", ring=32))
     document = json.loads(path.read_text())
     for change in ({"version": 9}, {"rings": {"16": {}}}, {"link": {"hop": -1.0, "sleep": []}}, {"link": None}):
         path.write_text(json.dumps(document | change))

@@ -49,15 +49,16 @@ def measured(
 ) -> EngineBackend:
     """This engine as `moiety profile` measured it; the network is the table's unless another is given.
 
-    Raises ValueError for a table whose rows miss their own samples by more than 10 % on average.
+    Raises ValueError for a table whose rows of the 64-bit ring, which programs have unless they are asked for another,
+    miss their own samples by more than 10 % on average; a program of the 32-bit ring is refused by that ring's rows.
     """
     loaded = table if isinstance(table, Table) else load_table(table)
-    loaded.require_fit()
+    loaded.require_fit(64)
     if network is None:
         shape = Network(**{key: float(loaded.made["network"][key]) for key in ("rtt_ms", "mbit")})
     else:
         shape = network if isinstance(network, Network) else network_of(network)
-    return EngineBackend(loaded, shape, f"measured engine, {_words(shape)}", offline_budget)
+    return EngineBackend(loaded, shape, f"measured engine, {_words(shape)}", offline_budget, require_fit=True)
 
 
 def backend(spec: str, **options: Any) -> EngineBackend | FpgaBackend:

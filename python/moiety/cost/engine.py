@@ -121,19 +121,30 @@ _LOCAL = ("shift", "sumpool", "move")
 class EngineBackend:
     """This engine on machines of `table` and a link of `network`.
 
-    Rounds and bytes are exactly the engine's counters, whatever the table says.
+    Rounds and bytes are exactly the engine's counters, whatever the table says. require_fit: refuse programs of a ring
+    whose rows do not fit their samples (`Table.require_fit`).
     """
 
-    def __init__(self, table: Table, network: Network, name: str, offline_budget: int = OFFLINE_BUDGET) -> None:
+    def __init__(
+        self,
+        table: Table,
+        network: Network,
+        name: str,
+        offline_budget: int = OFFLINE_BUDGET,
+        *,
+        require_fit: bool = False,
+    ) -> None:
         self.table, self.network, self.offline_budget = table, network, offline_budget
+        self.require_fit = require_fit
         self._name = name
-        self._prepared: tuple[str, int, _Prepared] | None = None
 
     @property
     def name(self) -> str:
         return self._name
 
     def _prepare(self, program: Program, batch: int) -> _Prepared:
+        if self.require_fit:
+            self.table.require_fit(program.ring)
         return _Prepared(program, batch, self.table)
 
     def estimate(self, program: Program, *, batch: int = 1, comparison: str = "auto") -> Estimated:

@@ -57,14 +57,14 @@ class Table:
                 "`moiety profile` writes; measure again with this version"
             ) from None
 
-    def require_fit(self, limit: float = LIMIT) -> None:
-        """Raises ValueError naming the rows that miss their samples by more than `limit` on average."""
-        bad = [
-            f"{name} in the ring of {ring} bits by {terms.error:.0%}"
-            for ring, rows in sorted(self.rings.items())
-            for name, terms in rows.items()
-            if terms.error > limit
-        ]
+    def misfits(self, ring: int, limit: float = LIMIT) -> list[str]:
+        """The rows of a ring that miss their samples by more than `limit` on average, each with by how much."""
+        rows = self.rings.get(ring, {}).items()
+        return [f"{name} in the ring of {ring} bits by {terms.error:.0%}" for name, terms in rows if terms.error > limit]
+
+    def require_fit(self, ring: int, limit: float = LIMIT) -> None:
+        """Raises ValueError naming the ring's rows that miss their samples by more than `limit` on average."""
+        bad = self.misfits(ring, limit)
         if bad:
             raise ValueError(
                 f"{self.where or 'this cost table'} does not fit its own samples: expected a mean error of at most "

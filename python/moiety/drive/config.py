@@ -111,8 +111,8 @@ class BaselineConfig:
 
     random: int = 0  # networks of equal latency, for each target and seed
     tolerance: float = 0.05  # by how much of the target they may lie below it
-    greedy: bool = False
-    uniform: bool = False  # the first candidate at as many gates as the target allows, spread evenly
+    greedy: bool = False  # with the first seed alone, as the architecture depends on no seed
+    uniform: bool = False  # likewise: the first candidate at as many gates as the target allows, spread evenly
     evolve: bool = False
     everywhere: tuple[str, ...] = ()  # operators, each at all gates, for each seed
 

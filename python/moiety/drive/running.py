@@ -99,12 +99,10 @@ def _plan(config: RunConfig, targets: Sequence[Target]) -> tuple[list[Trial], li
         for target in targets:
             trials.append(Trial("search", seed, target.seconds))
             trials += [Trial("random", seed, target.seconds, index) for index in range(compared.random)]
-            for method, wanted in (
-                ("greedy", compared.greedy),
-                ("uniform", compared.uniform),
-                ("evolve", compared.evolve),
-            ):
-                trials += [Trial(method, seed, target.seconds)] * wanted
+            trials += [Trial("evolve", seed, target.seconds)] * compared.evolve
+    for target in targets:  # no seed is in these architectures: one training of each
+        for method, wanted in (("greedy", compared.greedy), ("uniform", compared.uniform)):
+            trials += [Trial(method, config.seeds[0], target.seconds)] * wanted
     return shared, trials
 
 

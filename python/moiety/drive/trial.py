@@ -212,7 +212,6 @@ def _find(run: Path, trial: Trial, bench: Bench, place: Place) -> Architecture:
                 wanted,
                 teacher=bench.tutor,
                 scorer=scorer,
-                starts=(greedy(latency, trial.target), uniform(latency, trial.target)),
                 progress=place.progress("search"),
                 checkpoint=place.checkpoint("search"),
             ).architecture

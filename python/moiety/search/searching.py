@@ -2,8 +2,8 @@
 
 Three phases. Shared weights: one sampled architecture a batch, so that they rank discrete architectures (shared.py).
 Gradients: PASNet's alternation of architecture and weight steps on the mixture (bilevel.py), with a temperature
-that falls and gates that are frozen once they are decided. Polish: from where that ends, and from the first candidates
-everywhere, coordinate descent on the shared weights' score under the exact latency (polish.py).
+that falls and gates that are frozen once they are decided. Polish: from where that ends, and from the greedy choice
+(without a target the first candidates everywhere), coordinate descent on the shared weights' score under the exact latency (polish.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from moiety.data import Split, batches
 from moiety.nn import Gate
 from moiety.search import parallel
 from moiety.search.architecture import Architecture
+from moiety.search.baselines import greedy
 from moiety.search.bilevel import alpha_gradient, latency_loss
 from moiety.search.latency import Latency
 from moiety.search.losses import teach
@@ -148,7 +149,8 @@ def search(
     found = export(mixture)
     if config.trials:
         ends = []
-        for start in {start.key: start for start in (found, latency.base, *starts)}.values():
+        second = latency.base if config.target is None else greedy(latency, config.target)
+        for start in {start.key: start for start in (found, second, *starts)}.values():
             ends.append(
                 polish(
                     start,

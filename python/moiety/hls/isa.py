@@ -8,8 +8,8 @@ one list of instructions for both; each says which of them it concerns. Comparis
 A tile is the channels [channel, channel + channels) and the rows [row, row + rows) with all W columns; its elements are
 numbered, in messages too, in the order of (channel, row, column), and element (c, r, w) of the tensor is element
 (c R + r) W + w of the engine's array and of its correlations. Tiles of an operation cover its output, each element
-once. `maxpool` is cut by channels only, `reshape`, `permute`, `slice`, `concat`, `pad`, `upsample` and `argmax` not at
-all.
+once. A tile of relu compares at most 4096 elements, of hardtanh as many in both its comparisons. `maxpool` is cut by
+channels only, `reshape`, `permute`, `slice`, `concat`, `pad`, `upsample` and `argmax` not at all.
 
 **Steps.** An operation with H hops has the compute steps 0..H and the transfers 0..H-1 for every tile. Step h uses the
 messages of hop h - 1 (h > 0) and makes those of hop h (h < H); step H makes the tile of the result. H is 0 for local
@@ -28,17 +28,19 @@ docs/engine.md, section 3; for example, with the tile's elements only:
 every unit u, at least need[u] instructions of u have ended (its inputs are there, its slots are free). Executing the
 list from front to back, one instruction at a time, a transfer as send and receive at once, is correct too.
 
-**Slots.** Messages lie in slots of on-chip memory of `slot_bytes` each, numbered alike at both boards: a step fills send
-slot `out`, a transfer copies the sender's send slot `out` into the receiver's receive slot `into`, the next step reads
-receive slot `into`. NONE where a step makes or reads no message. A send slot is busy from the start of the step that
-fills it to the end of its transfers, a receive slot from the start of the transfer to the end of the step that reads it.
+**Slots.** Messages lie in slots of on-chip memory of `slot_bytes` each, numbered alike at both boards: a step fills
+send slot `out`, a transfer copies the sender's send slot `out` into the receiver's receive slot `into`, the next step
+reads receive slot `into`. NONE where a step makes or reads no message. A send slot is busy from the start of the step
+that fills it to the end of its transfers, a receive slot from the start of the transfer to the end of the step that
+reads it.
 
 **Messages** of a tile of n elements are what one request of n elements sends (docs/engine.md, the table of section 3):
 `bytes` is their length; bits are packed into little-endian 64-bit words, element i of the tile in bit i mod 64 of word
 i // 64, plane after plane.
 
-Binary form: little-endian u32 words. Header, 16 words: MAGIC, VERSION, ring, number of instructions, send slots, receive
-slots, slot_bytes, number of units (8), the program's sha256 (8 words, bytes in order). Then 24 words an instruction:
+Binary form: little-endian u32 words. Header, 16 words: MAGIC, VERSION, ring, number of instructions, send slots,
+receive slots, slot_bytes, number of units (8), the program's sha256 (8 words, bytes in order). Then 24 words an
+instruction:
 
     0  kind (bits 0-7, `KINDS`) | unit (8-15, `Unit`) | parties (16-23: 1 server, 2 client, 3 both) | step (24-31)
     1  op: index in program.ops     2  tile: number within the operation
@@ -244,7 +246,8 @@ class Schedule:
         if not isinstance(document, Mapping) or document.get("format") != FORMAT:
             raise ScheduleError(f"expected a document of format {FORMAT!r}")
         if document.get("version") != VERSION or document.get("fields") != list(FIELDS):
-            raise ScheduleError(f"expected schedule version {VERSION}, found {document.get('version')!r}: make it again")
+            found = document.get("version")
+            raise ScheduleError(f"expected schedule version {VERSION}, found {found!r}: make it again")
         try:
             rows = []
             for row in document["instructions"]:

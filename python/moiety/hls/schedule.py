@@ -162,8 +162,8 @@ def _inputs(
 
 
 def buffers(program: Program, machine: Machine, made: Tiling) -> int:
-    """Bytes on the chip: for the product two inputs of a tile and two blocks of weights, for the other units two tiles of
-    each operand, and the slots."""
+    """Bytes on the chip: for the product two inputs of a tile and two blocks of weights, for the other units pieces of
+    two tiles of each operand, and the slots."""
     product = 0
     for index, op in enumerate(program.ops):
         if op.kind == "linear" and not elementwise_linear(op):
@@ -350,7 +350,11 @@ def schedule(program: Program, machine: Machine | None = None) -> Schedule:
         "lanes": vars(made_for.lanes),
         "link": vars(made_for.link),
         "area": {"dsp": area.dsp, "lut": area.lut, "ff": area.ff, "on_chip": area.on_chip},
-        "bytes": {"to_client": made.bytes_server, "to_server": made.bytes_client},
+        "bytes": {
+            "to_client": made.bytes_server,
+            "to_server": made.bytes_client,
+            "memory": sum(task.memory for task in made.tasks),
+        },
         "busy": busy,
     }
     return replace(result, about=about)

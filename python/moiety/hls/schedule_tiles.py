@@ -1,4 +1,4 @@
-"""Cutting a program into tiles: boxes of every operation's output, what they read, what they send, what they compute."""
+"""Cutting a program into tiles: boxes of every operation's output, what they read, send and compute."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from functools import lru_cache
 
 from moiety._core import mpc
 from moiety.cost.fpga_machine import Machine
-from moiety.private.plan import pool_axes
+from moiety.private.plan import COMPARING, pool_axes
 from moiety.private.program import Op, Program
 
 from .isa import BOTH, CLIENT, KINDS, SERVER, ScheduleError, Unit, view
 
 __all__ = ["Box", "Grid", "Step", "elementwise_linear", "grid_of", "hops_of", "kind_of", "reads", "steps_of"]
 
+COMPARED = 4096  # elements of a tile of the circuit, csrc/mpc/circuit.hpp
 WHOLE = ("reshape", "permute", "slice", "concat", "pad", "upsample", "argmax")
 POINTWISE = ("open", "truncate", "shift", "relu", "hardtanh", "extend", "x2", "square", "multiply", "scale")
 POINTWISE += ("shift_left", "add", "subtract", "add_constant", "output")
@@ -72,30 +73,34 @@ def kind_of(op: Op, program: Program) -> str:
 
 
 def grid_of(op: Op, program: Program, machine: Machine) -> Grid:
-    """How an operation is cut. All operations on tensors of one shape are cut alike, so that tiles follow tiles.
+    """How an operation is cut. Operations on tensors of one shape are cut alike, so that tiles follow tiles.
 
     Rows are as few as `machine.tile` asks for, and as many as let the product's weights come in from memory while the
     tile before is computed; of those the number that wastes the fewest of the tile's positions. Channels are cut where
-    a row alone is too large.
+    a row alone is too large. A tile of a comparison holds what a tile of the circuit does.
     """
     shape = view(program.tensors[op.output].shape)
     channels, rows, columns = shape
     if op.kind in WHOLE:
         return Grid(shape, channels, rows)
+    lanes, size, weighty = machine.lanes, machine.tile, 0.0
+    if op.kind in COMPARING:
+        size = min(size, COMPARED // (2 if op.kind == "hardtanh" else 1))
+    else:
+        weighty = lanes.pix * lanes.out * machine.word / machine.memory_bytes
     if op.kind == "maxpool":
         x = program.tensors[op.inputs[0]].size // channels
-        return Grid(shape, max(1, min(channels, machine.tile // max(1, x))), rows)
-    lanes = machine.lanes
-    weighty = lanes.pix * lanes.out * machine.word / max(1e-9, machine.memory_bytes)
-    least = max(1, min(rows, max(machine.tile // (channels * columns), math.ceil(weighty / columns))))
+        return Grid(shape, max(1, min(channels, size // max(1, x))), rows)
+    least = max(1, min(rows, max(size // (channels * columns), math.ceil(weighty / columns))))
 
     def waste(count: int) -> float:
         whole, rest = divmod(rows, count)
         blocks = whole * -(-count * columns // lanes.pix) + -(-rest * columns // lanes.pix)
         return blocks * lanes.pix / (rows * columns)
 
-    best = min(range(least, min(rows, max(least, 3 * least // 2)) + 1), key=lambda count: (round(waste(count), 2), count))
-    per = max(1, machine.tile // (best * columns))
+    counts = range(least, min(rows, max(least, 3 * least // 2)) + 1) if weighty else (least,)
+    best = min(counts, key=lambda count: (round(waste(count), 2), count))
+    per = max(1, size // (best * columns))
     if per >= lanes.out:
         per -= per % lanes.out
     return Grid(shape, min(channels, per), best)

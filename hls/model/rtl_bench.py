@@ -92,11 +92,9 @@ def to_beats(fields: Sequence[tuple[npt.ArrayLike, int]]) -> Words:
     return packed
 
 
-def run(
-    binary: Path, twin: str, beats: Words, results: int, words: int, *, stall: int = 0, seed: int = 1
-) -> Ran:
-    """`beats` through a twin until `results` have come out, `words` words each; `stall` percent of the cycles either end
-    is held back. Raises RuntimeError where they do not come."""
+def run(binary: Path, twin: str, beats: Words, results: int, words: int, *, stall: int = 0, seed: int = 1) -> Ran:
+    """`beats` through a twin until `results` have come out, `words` words each; `stall` percent of the cycles either
+    end is held back. Raises RuntimeError where they do not come."""
     head = np.array([TWINS.index(twin), len(beats), results, beats.shape[1], words], "<u4")
     with tempfile.TemporaryDirectory() as folder:
         vectors, out = Path(folder) / "in", Path(folder) / "out"

@@ -91,10 +91,10 @@ def main() -> int:
         if given.check and there.get(name) != counts:
             print(f"{name}: area.json has {there.get(name)}, yosys makes {counts}", file=sys.stderr)
             wrong += 1
-        there[name] = counts
-    if not given.check:
-        made = {"tool": version, "command": f"{SYNTHESIS}; stat -tech xilinx", "twins": dict(sorted(there.items()))}
-        AREA.write_text(json.dumps(made, indent=1) + "\n")
+        if not given.check:
+            there[name] = counts
+            made = {"tool": version, "command": f"{SYNTHESIS}; stat -tech xilinx", "twins": dict(sorted(there.items()))}
+            AREA.write_text(json.dumps(made, indent=1) + "\n")
     return 1 if wrong else 0
 
 

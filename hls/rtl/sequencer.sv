@@ -165,7 +165,7 @@ module compute_unit #(
                 .clk, .rst, .in_valid(in_valid && !step), .in_ready(ready0[i]), .server(1'b1), .y(x), .own(x[0]),
                 .out_valid(valid0[i]), .out_ready(!out_stall), .top(top[i]));
             truncate_finish #(.W(W)) finish (
-                .clk, .rst, .in_valid(in_valid && step), .in_ready(ready1[i]), .server(1'b1), .shift(W / 4), .y(x),
+                .clk, .rst, .in_valid(in_valid && step), .in_ready(ready1[i]), .server(1'b1), .shift($clog2(W)'(W / 4)), .y(x),
                 .d(x[1]), .e(x[2]), .own(x[3]), .uv(~x), .out_valid(valid1[i]), .out_ready(!out_stall),
                 .out(out_words[i]));
         end

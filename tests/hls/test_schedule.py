@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from torch import nn
 from moiety import private
 from moiety._core import mpc
 from moiety.cost.fpga_machine import PARTS, BudgetError, Lanes, Link, Machine, link_of, part_of
+from moiety.cost.hops import operation_hops, requests_of
+from moiety.hls import schedule_check
 from moiety.hls.isa import LINKS, NONE, Schedule, ScheduleError, Unit
 from moiety.hls.schedule import schedule, tile
 from moiety.hls.schedule_check import check
@@ -115,26 +118,25 @@ def test_invariants(name: str, link: Link, lanes: Lanes, tile: int, slots: int, 
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(name=st.sampled_from(sorted(NETWORKS)), data=st.data())
-def test_any_start_that_the_needs_allow_is_correct(name: str, data: st.DataObject) -> None:
+@given(name=st.sampled_from(sorted(NETWORKS)), seed=st.integers(0, 1 << 32))
+def test_any_start_that_the_needs_allow_is_correct(name: str, seed: int) -> None:
     """A machine that looks at `need` alone, with units that take any time, keeps dependencies and slots."""
     program = NETWORKS[name]
     made = schedule(program, machine(slots=24))
+    slower = random.Random(seed)
     ends: dict[Unit, list[int]] = {unit: [] for unit in Unit}
     free = dict.fromkeys(Unit, 0)
     retimed = []
     for each in made.instructions:
         waits = [ends[unit][needed - 1] for unit, needed in zip(Unit, each.need, strict=True) if needed]
         start = max([free[each.unit], *waits])
-        cycles = data.draw(st.integers(each.cycles, 3 * each.cycles))
+        cycles = slower.randint(each.cycles, 3 * each.cycles)
         end = max([start + cycles + each.latency, *ends[each.unit][-1:]])
         free[each.unit] = start + cycles
         ends[each.unit].append(end)
         retimed.append(dataclasses.replace(each, start=start, cycles=cycles, latency=end - start - cycles))
     ordered = sorted(retimed, key=lambda each: each.start)
     again = dataclasses.replace(made, instructions=tuple(ordered))
-    from moiety.hls import schedule_check
-
     base = made_for(program, machine(slots=24))
     done = schedule_check._tiles(again, program, base)
     schedule_check._dependencies(again, program, done)
@@ -144,8 +146,6 @@ def test_any_start_that_the_needs_allow_is_correct(name: str, data: st.DataObjec
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_traffic_is_the_engines(name: str) -> None:
     """The bytes of all tiles are those of the plan's protocols, but for the planes that tiles round up."""
-    from moiety.cost.hops import operation_hops, requests_of
-
     program = NETWORKS[name]
     made = plan(program, 1, "circuit")
     requests = requests_of(made)
@@ -260,7 +260,7 @@ def test_what_does_not_fit_is_named() -> None:
         schedule(program, machine(slots=3))
     with pytest.raises(BudgetError, match="bytes of BRAM and URAM"):
         schedule(program, machine(slots=4000, tile=5000))
-    with pytest.raises(BudgetError, match="at least 9"):
+    with pytest.raises(BudgetError, match=r"4 slots each way: expected at least \d+"):
         schedule(NETWORKS["pools"], machine(slots=4))
 
 

@@ -7,8 +7,9 @@ keep pace with the link once or twice over. Every point is scheduled (moiety.hls
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from moiety.private.program import Program
@@ -110,13 +111,6 @@ def place(program: Program, machine: Machine, *, share: float = 1.0, pace: int =
     return replace(machine, lanes=best)
 
 
-def _machines(program: Program, base: Machine, tiles: Sequence[int]) -> Iterator[Machine]:
-    for share in SHARES:
-        for pace in PACES:
-            for tile in tiles:
-                yield place(program, replace(base, tile=tile), share=share, pace=pace)
-
-
 def explore(program: Program, base: Machine, *, power: Power = STATED, tiles: Sequence[int] = TILES) -> list[Point]:
     """All points that fit the budgets of `base` (its part, link, clock), the fastest first.
 
@@ -126,10 +120,11 @@ def explore(program: Program, base: Machine, *, power: Power = STATED, tiles: Se
 
     points: list[Point] = []
     refused: BudgetError | None = None
-    for machine in _machines(program, base, tiles):
-        if any(point.machine == machine for point in points):
-            continue
+    for share, pace, tile in product(SHARES, PACES, tiles):
         try:
+            machine = place(program, replace(base, tile=tile), share=share, pace=pace)
+            if any(point.machine == machine for point in points):
+                continue
             made = schedule(program, machine)
         except BudgetError as error:
             refused = refused or error

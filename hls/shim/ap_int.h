@@ -1,10 +1,10 @@
 // ap_uint<N> and ap_int<N> for C simulation without a vendor's tool: integers of 1 to 128 bits, as far as the kernels
 // use them.
 //
-// The rules of the original that matter for agreement are kept: a sum has one bit more than its wider operand, a product
-// the bits of both, a difference is signed, bitwise operations and shifts keep the width, assignment wraps. Results
-// wider than 128 bits do not compile. Anything missing here does not compile either, so a kernel that passes with this
-// header and behaves differently with another one has met a difference that tests/hls compares for.
+// The rules of the original that matter for agreement are kept: a sum has one bit more than its wider operand, a
+// product the bits of both, a difference is signed, bitwise operations and shifts keep the width, assignment wraps.
+// Results wider than 128 bits do not compile. Anything missing here does not compile either, so a kernel that passes
+// with this header and behaves differently with another one has met a difference that tests/hls compares for.
 #pragma once
 
 #include <cstdint>
@@ -196,44 +196,44 @@ class ap_int : public ap_number<N, true> {
 };
 
 // Operators between numbers, and between a number and a C++ integer. SIGNED says whether the result is.
-#define MOIETY_SHIM_ARITHMETIC(OP, BITS, SIGNED)                                                                  \
-    template <int N, bool S, int M, bool Q>                                                                       \
-    constexpr ap_number<(BITS), (SIGNED)> operator OP(const ap_number<N, S>& a, const ap_number<M, Q>& b) {       \
-        return ap_number<(BITS), (SIGNED)>::wrapped(a.value() OP b.value());                                      \
-    }                                                                                                             \
-    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                              \
-    constexpr auto operator OP(const ap_number<N, S>& a, I b) {                                                   \
-        return a OP moiety_shim::NumberOf<I>(b);                                                                  \
-    }                                                                                                             \
-    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                              \
-    constexpr auto operator OP(I a, const ap_number<N, S>& b) {                                                   \
-        return moiety_shim::NumberOf<I>(a) OP b;                                                                  \
+#define MOIETY_SHIM_ARITHMETIC(OP, BITS, SIGNED)                                                            \
+    template <int N, bool S, int M, bool Q>                                                                 \
+    constexpr ap_number<(BITS), (SIGNED)> operator OP(const ap_number<N, S>& a, const ap_number<M, Q>& b) { \
+        return ap_number<(BITS), (SIGNED)>::wrapped(a.value() OP b.value());                                \
+    }                                                                                                       \
+    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                        \
+    constexpr auto operator OP(const ap_number<N, S>& a, I b) {                                             \
+        return a OP moiety_shim::NumberOf<I>(b);                                                            \
+    }                                                                                                       \
+    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                        \
+    constexpr auto operator OP(I a, const ap_number<N, S>& b) {                                             \
+        return moiety_shim::NumberOf<I>(a) OP b;                                                            \
     }
-MOIETY_SHIM_ARITHMETIC(+, (moiety_shim::common<N, S, M, Q>) + 1, S || Q)
-MOIETY_SHIM_ARITHMETIC(-, (moiety_shim::common<N, S, M, Q>) + 1, true)
+MOIETY_SHIM_ARITHMETIC(+, (moiety_shim::common<N, S, M, Q>)+1, S || Q)
+MOIETY_SHIM_ARITHMETIC(-, (moiety_shim::common<N, S, M, Q>)+1, true)
 MOIETY_SHIM_ARITHMETIC(*, N + M, S || Q)
 MOIETY_SHIM_ARITHMETIC(&, (moiety_shim::common<N, S, M, Q>), S || Q)
 MOIETY_SHIM_ARITHMETIC(|, (moiety_shim::common<N, S, M, Q>), S || Q)
 MOIETY_SHIM_ARITHMETIC(^, (moiety_shim::common<N, S, M, Q>), S || Q)
 #undef MOIETY_SHIM_ARITHMETIC
 
-#define MOIETY_SHIM_COMPARISON(OP)                                                                  \
-    template <int N, bool S, int M, bool Q>                                                         \
-    constexpr bool operator OP(const ap_number<N, S>& a, const ap_number<M, Q>& b) {                \
-        if constexpr (!S && !Q) {                                                                   \
-            return a.value() OP b.value();                                                          \
-        } else {                                                                                    \
-            static_assert((S || N < 128) && (Q || M < 128), "up to 127 bits beside a signed one");  \
-            return static_cast<__int128>(a.value()) OP static_cast<__int128>(b.value());            \
-        }                                                                                           \
-    }                                                                                               \
-    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                \
-    constexpr bool operator OP(const ap_number<N, S>& a, I b) {                                     \
-        return a OP moiety_shim::NumberOf<I>(b);                                                    \
-    }                                                                                               \
-    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                                \
-    constexpr bool operator OP(I a, const ap_number<N, S>& b) {                                     \
-        return moiety_shim::NumberOf<I>(a) OP b;                                                    \
+#define MOIETY_SHIM_COMPARISON(OP)                                                                 \
+    template <int N, bool S, int M, bool Q>                                                        \
+    constexpr bool operator OP(const ap_number<N, S>& a, const ap_number<M, Q>& b) {               \
+        if constexpr (!S && !Q) {                                                                  \
+            return a.value() OP b.value();                                                         \
+        } else {                                                                                   \
+            static_assert((S || N < 128) && (Q || M < 128), "up to 127 bits beside a signed one"); \
+            return static_cast<__int128>(a.value()) OP static_cast<__int128>(b.value());           \
+        }                                                                                          \
+    }                                                                                              \
+    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                               \
+    constexpr bool operator OP(const ap_number<N, S>& a, I b) {                                    \
+        return a OP moiety_shim::NumberOf<I>(b);                                                   \
+    }                                                                                              \
+    template <int N, bool S, class I, moiety_shim::IsInteger<I> = 0>                               \
+    constexpr bool operator OP(I a, const ap_number<N, S>& b) {                                    \
+        return moiety_shim::NumberOf<I>(a) OP b;                                                   \
     }
 MOIETY_SHIM_COMPARISON(==)
 MOIETY_SHIM_COMPARISON(!=)

@@ -3,8 +3,8 @@
 //
 // One scheduler for everything: a stage that meets a full or an empty FIFO hands over to the next one that can run,
 // first come first served. A region may lie inside a stage; it waits for its own stages like for a FIFO. When nothing
-// can run, `Deadlock` is thrown in the program's own context; its text names every waiting stage, the FIFO that it waits
-// for and how full each FIFO is. The stages are then abandoned, not unwound: report and end the program.
+// can run, `Deadlock` is thrown in the program's own context; its text names every waiting stage, the FIFO that it
+// waits for and how full each FIFO is. The stages are then abandoned, not unwound: report and end the program.
 #pragma once
 
 #include <sys/mman.h>
@@ -170,15 +170,21 @@ class Simulation {
     void hand_over() {
         Stage* from = current_;
         if (ready_.empty()) {
-            deadlock_ = describe();
+            failure_ = why();
             current_ = &host_;
-            if (from != &host_) swapcontext(&from->context, &host_.context);
-            throw Deadlock(deadlock_);
+        } else {
+            current_ = ready_.front();
+            ready_.pop_front();
         }
-        current_ = ready_.front();
-        ready_.pop_front();
         if (current_ != from) swapcontext(&from->context, &current_->context);
-        if (from == &host_ && !deadlock_.empty()) throw Deadlock(deadlock_);
+        if (current_ == &host_ && failure_) std::rethrow_exception(failure_);
+    }
+
+    // Why nothing can run: an error that ended a stage for which others wait, or else a deadlock.
+    std::exception_ptr why() const {
+        for (const auto& stage : stages_)
+            if (stage->error) return stage->error;
+        return std::make_exception_ptr(Deadlock(describe()));
     }
 
     std::string describe() const {
@@ -186,7 +192,8 @@ class Simulation {
         text << "deadlock: nothing can run";
         const auto tell = [&](const Stage& stage) {
             if (stage.waits != nullptr)
-                text << "\n  " << stage.name << " waits to " << (stage.writes ? "write " : "read ") << stage.waits->name;
+                text << "\n  " << stage.name << " waits to " << (stage.writes ? "write " : "read ")
+                     << stage.waits->name;
         };
         tell(host_);
         for (const auto& stage : stages_) tell(*stage);
@@ -204,7 +211,7 @@ class Simulation {
     std::vector<Fifo*> fifos_;
     std::vector<void*> free_stacks_;
     std::map<std::string, Usage> usage_;
-    std::string deadlock_;
+    std::exception_ptr failure_;
 };
 
 // The stages of one DATAFLOW region; its end waits for them.

@@ -25,7 +25,7 @@ void maxpool(const Element* rows, const ap_uint<32>* pairs, int first, int count
     MOIETY_FIFO(Element, larger, 64);
     MOIETY_REGION(region);
     MOIETY_STAGE(region, moiety::meet<MOIETY_RING>(rows, pairs, first, count, row, difference, right));
-    MOIETY_STAGE(region, moiety::compare_steps<MOIETY_RING>(tile, count, bits, server, true, difference, material, delta,
-                                                            select, peer, message, larger));
+    MOIETY_STAGE(region, moiety::compare_steps<MOIETY_RING>(tile, count, bits, server, true, difference, material,
+                                                            delta, select, peer, message, larger));
     MOIETY_STAGE(region, moiety::settle<MOIETY_RING>(larger, right, count, winners));
 }

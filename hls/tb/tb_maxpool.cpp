@@ -38,8 +38,8 @@ std::vector<Element> pool(const bench::Vectors& v, bench::Checker& check, int pa
     for (int i = 0; i < axis.out; ++i)
         for (int o = 0; o < axis.outer; ++o)
             for (int k = 0; k < axis.inner; ++k)
-                y[static_cast<size_t>((o * axis.out + i) * axis.inner + k)] =
-                    rows[static_cast<size_t>((winner[static_cast<size_t>(i)].to_int() * axis.outer + o) * axis.inner + k)];
+                y[static_cast<size_t>((o * axis.out + i) * axis.inner + k)] = rows[static_cast<size_t>(
+                    (winner[static_cast<size_t>(i)].to_int() * axis.outer + o) * axis.inner + k)];
     return y;
 }
 
@@ -52,8 +52,8 @@ int main(int count, char** arguments) {
         for (int party = 0; party < 2; ++party) {
             const std::string me = bench::parties[party];
             int request = 0;
-            const auto across = pool(v, check, party, {channels * height, width, 1, columns}, 0, request,
-                                     v.get<Element>(me + "x"));
+            const auto across =
+                pool(v, check, party, {channels * height, width, 1, columns}, 0, request, v.get<Element>(me + "x"));
             const auto y = pool(v, check, party, {channels, height, columns, lines}, 1, request, across);
             const auto expected = v.get<Element>(me + "y");
             for (size_t i = 0; i < expected.size(); ++i) check.equal("result", i, y.at(i), expected[i]);

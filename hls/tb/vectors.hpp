@@ -2,8 +2,8 @@
 //
 //     tb_<kernel> VECTORS [--program SHA256] [--report]
 //
-// Exit code 0: everything equal; 1: a mismatch; 2: vectors that this bench cannot take (another kernel, ring, program or
-// version, damage); 3: a deadlock among the kernel's FIFOs. --report lists how full each FIFO was (hls/shim only).
+// Exit code 0: everything equal; 1: a mismatch; 2: vectors that this bench cannot take (another kernel, ring, program
+// or version, damage); 3: a deadlock among the kernel's FIFOs. --report lists how full each FIFO was (hls/shim only).
 #pragma once
 
 #include <cstdint>
@@ -27,11 +27,13 @@ struct Refused : std::runtime_error {
 };
 
 inline uint32_t crc32(const char* data, size_t size) {
-    uint32_t crc = ~uint32_t{0};
-    for (size_t i = 0; i < size; ++i) {
-        crc ^= static_cast<unsigned char>(data[i]);
-        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320U : 0);
+    uint32_t table[256];
+    for (uint32_t i = 0; i < 256; ++i) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; ++bit) table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0xEDB88320U : 0);
     }
+    uint32_t crc = ~uint32_t{0};
+    for (size_t i = 0; i < size; ++i) crc = (crc >> 8) ^ table[(crc ^ static_cast<unsigned char>(data[i])) & 0xFF];
     return ~crc;
 }
 
@@ -72,7 +74,7 @@ class Vectors {
             } else if (key == "data") {
                 words >> size >> crc;
             } else {
-                words >> text_[key];
+                std::getline(words >> std::ws, text_[key]);
             }
         }
         if (content_.size() - at != size || crc32(content_.data() + at, size) != crc) refuse("is damaged");

@@ -22,10 +22,15 @@ struct Node {
 
 struct CircuitShape {
     int positions, levels, wires, products;
-    int nodes_in[max_levels], opened_in[max_levels];
+    int nodes_in[max_levels], opened_in[max_levels], products_in[max_levels];
     Node nodes[max_levels][max_nodes];
 
     int carry() const { return wires - 1; }
+    int products_before(int level) const {
+        int planes = 0;
+        for (int l = 0; l < level; ++l) planes += products_in[l];
+        return planes;
+    }
     // Words of one tile's material: own input masks, wires' masks, products.
     int material_words(int words) const { return (positions + wires + products) * words; }
 };
@@ -44,7 +49,7 @@ inline CircuitShape circuit_shape(int bits) {
 levels:
     for (int level = 0; level < max_levels && (level == 0 || width > 1); ++level) {
         int count = 0, next = 0;
-        shape.opened_in[level] = 0;
+        shape.opened_in[level] = shape.products_in[level] = 0;
     nodes:
         for (int first = 0; first < width; first += 4) {
             const int radix = width - first < 4 ? width - first : 4;
@@ -57,7 +62,7 @@ levels:
             node.radix = radix;
             node.first = first;
             node.with_p = first > 0;
-            shape.products += level == 0 ? leaf_products(radix) : inner_products(radix, node.with_p);
+            shape.products_in[level] += level == 0 ? leaf_products(radix) : inner_products(radix, node.with_p);
             for (int i = 0; i < 4; ++i) {
                 node.g[i] = level > 0 && i < radix ? g[first + i] : -1;
                 node.p[i] = level > 0 && i < radix ? p[first + i] : -1;
@@ -70,6 +75,7 @@ levels:
             shape.nodes[level][count++] = node;
         }
         shape.nodes_in[level] = count;
+        shape.products += shape.products_in[level];
         shape.levels = level + 1;
         width = next;
     }
@@ -108,8 +114,8 @@ struct Terms {
     }
 };
 
-// One word of a leaf: G of `radix` positions, and the terms from which P follows. `product`: the node's planes here; the
-// t-th highest position reads 3 * 2^t - 2 of them, so every index is a constant once the loops are unrolled.
+// One word of a leaf: G of `radix` positions, and the terms from which P follows. `product`: the node's planes here;
+// the t-th highest position reads 3 * 2^t - 2 of them, so every index is a constant once the loops are unrolled.
 inline word leaf_word(int radix, word pub, const word a[4], const word b[4], const word own[4],
                       const word product[max_node_products], Terms& terms) {
 #pragma HLS INLINE

@@ -162,9 +162,8 @@ void compare_close(Tile<RING>& tile, bool server, bool operand, hls::stream<word
 // All steps of one tile, for a peer whose messages come in one stream.
 template <int RING>
 void compare_steps(Tile<RING>& tile, int n, int bits, bool server, bool operand, hls::stream<element<RING>>& y,
-                   hls::stream<word>& material, hls::stream<element<RING>>& delta,
-                   hls::stream<element<RING>>& select, hls::stream<word>& peer, hls::stream<word>& message,
-                   hls::stream<element<RING>>& result) {
+                   hls::stream<word>& material, hls::stream<element<RING>>& delta, hls::stream<element<RING>>& select,
+                   hls::stream<word>& peer, hls::stream<word>& message, hls::stream<element<RING>>& result) {
     compare_open<RING>(tile, n, bits, operand, y, material, delta, message);
     for (int level = 0; level < tile.shape.levels; ++level)
         compare_level<RING>(tile, level, server, operand, peer, material, message);

@@ -2,8 +2,8 @@
 //
 // The server's online product is W * F + C_S (F the opened input, C_S and the bias in `initial`), the client's offline
 // product E * B + C_C: the same tiles. OUT x LANES multipliers hold OUT output channels at LANES neighbouring output
-// positions; one step takes OUT weights and LANES activations for one (input channel, tap). Weights and activations come
-// from memory through address generators, zero where the kernel reaches over the border. Matrices are 1x1x1
+// positions; one step takes OUT weights and LANES activations for one (input channel, tap). Weights and activations
+// come from memory through address generators, zero where the kernel reaches over the border. Matrices are 1x1x1
 // convolutions on a 1x1x1 input. Groups, strides, padding and dilation are as in the engine; transposed maps are not
 // here, the vectors' and images' writers refuse them.
 #pragma once
@@ -39,8 +39,8 @@ void feed_weights(const element<RING>* w, const Conv& conv, const Box& box, hls:
                 Beat<RING, OUT> beat;
                 for (int o = 0; o < OUT; ++o) {
 #pragma HLS UNROLL
-                    beat.lane[o] = channel + o < box.channels ? w[(box.channel + channel + o) * depth + step]
-                                                              : element<RING>(0);
+                    beat.lane[o] =
+                        channel + o < box.channels ? w[(box.channel + channel + o) * depth + step] : element<RING>(0);
                 }
                 out.write(beat);
             }

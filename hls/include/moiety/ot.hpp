@@ -1,7 +1,8 @@
 // Bit products from correlated oblivious transfer: shares of u r mod 2^bits for u at the sender, r at the receiver.
 //
-// The 128-bit correlation t_i = q_i ^ r_i Delta is there (q_i and Delta at the sender, r_i and t_i at the receiver). With
-// the pads m0 = H(q_i, i), m1 = H(q_i ^ Delta, i), of which the receiver can make the one that r_i chooses, H(t_i, i):
+// The 128-bit correlation t_i = q_i ^ r_i Delta is there (q_i and Delta at the sender, r_i and t_i at the receiver).
+// With the pads m0 = H(q_i, i), m1 = H(q_i ^ Delta, i), of which the receiver can make the one that r_i chooses, H(t_i,
+// i):
 //     the sender sends d = u + m0 - m1 and keeps -m0, the receiver keeps H(t_i, i) + r d      (low `bits` of each)
 // which is what a `bit_product` correlation is (csrc/mpc/correlation.hpp). A tweak serves once for one Delta.
 #pragma once
@@ -10,8 +11,8 @@
 
 namespace moiety {
 
-inline void ot_sender(hls::stream<block>& rows, block delta, word first_tweak, hls::stream<word>& inputs, int n, int bits,
-                      hls::stream<word>& corrections, hls::stream<word>& share) {
+inline void ot_sender(hls::stream<block>& rows, block delta, word first_tweak, hls::stream<word>& inputs, int n,
+                      int bits, hls::stream<word>& corrections, hls::stream<word>& share) {
     const AesKey pi = hash_key();
     const word mask = word(~word(0)) >> (64 - bits);
     word u = 0;

@@ -4,10 +4,11 @@
 //     v = (y + offset) mod 2^(position + 1);  top = NOT bit `position` of v;  kept = (v >> shift) + back
 //     S opens d = top_S ^ u, C opens e = top_C ^ v;  p q = A B uv + A e u + B d v + d e,  A = 1 - 2d, B = 1 - 2e
 //     result = kept + (share of p q - one) 2^modulus
-// truncate by s in a ring of l bits: offset 2^(l-2) at S, position l - 1, shift s, back 1 - 2^(l-2-s) at S, modulus l - s
-// extend from k bits:                offset 2^(k-2) at S if signed, position k - 1, shift 0, back -offset, modulus k
+// truncate by s in a ring of l bits: offset 2^(l-2) at S, position l - 1, shift s, back 1 - 2^(l-2-s) at S, modulus l -
+// s extend from k bits:                offset 2^(k-2) at S if signed, position k - 1, shift 0, back -offset, modulus k
 //
-// 64 elements make one word of the message, so `kept` holds more than that many before the second stage reads the first.
+// 64 elements make one word of the message, so `kept` holds more than that many before the second stage reads the
+// first.
 #pragma once
 
 #include <moiety/types.hpp>

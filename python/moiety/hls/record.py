@@ -95,23 +95,27 @@ class Tap:
         return found
 
 
+def _none() -> Words:
+    return np.zeros(0, np.uint64)
+
+
 @dataclass(frozen=True)
 class Correlation:
-    """One party's half of a request, as `csrc/mpc/correlation.cpp` expands it; only the members of its kind."""
+    """One party's half of a request, as `csrc/mpc/correlation.cpp` expands it; members of other kinds are empty."""
 
-    ring: Share | None = None
-    share: Share | None = None
-    bits: Words | None = None
-    masks: Words | None = None
-    products: Words | None = None
-    beta: Share | None = None
+    ring: Share = field(default_factory=_none)
+    share: Share = field(default_factory=_none)
+    bits: Words = field(default_factory=_none)
+    masks: Words = field(default_factory=_none)
+    products: Words = field(default_factory=_none)
+    beta: Share = field(default_factory=_none)
     delta: tuple[Share, ...] = ()
     beta_delta: tuple[Share, ...] = ()
 
 
-def expand(spec: Mapping[str, Any], index: int, server: bool, seed: bytes, dealt: npt.NDArray[np.uint8], ring: int) -> (
-    Correlation
-):
+def expand(
+    spec: Mapping[str, Any], index: int, server: bool, seed: bytes, dealt: npt.NDArray[np.uint8], ring: int
+) -> Correlation:
     """Request `index` of a plan at one party, from its seed and what the dealer sent it."""
     dtype, n = np.dtype(f"uint{ring}"), int(spec["n"])
     words = -(-n // 64)
@@ -133,7 +137,7 @@ def expand(spec: Mapping[str, Any], index: int, server: bool, seed: bytes, dealt
 
     match spec["kind"]:
         case "mask":
-            return Correlation(ring=None if server else draw(_OWN, n))
+            return Correlation() if server else Correlation(ring=draw(_OWN, n))
         case "linear":
             return Correlation(ring=half(_SHARE, ring))
         case "bit_product":

@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 
 
 class VectorsError(ValueError):
-    """A file that holds no vectors, damaged ones, or those of another version, program or ring; the message says which."""
+    """A file that holds no vectors, or damaged ones, or those of another version or program; the message says which."""
 
 
 @dataclass(frozen=True)

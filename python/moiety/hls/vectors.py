@@ -39,6 +39,8 @@ KERNELS = (
     "avgpool",
     "aes_prg",
     "ot_pad",
+    "scheduler_searched",
+    "scheduler_x2",
 )
 MANIFEST = "vectors.json"
 LEAST = 4096  # vectors a kernel
@@ -82,7 +84,7 @@ def write(directory: Path, kernels: Sequence[str] = KERNELS) -> dict[str, Any]:
     for kernel in kernels:
         made = _MAKERS[kernel]()
         made.save(directory / f"{kernel}.vec")
-        files[kernel] = {"program": made.program, "source": made.source, "ring": made.ring, **made.values}
+        files[kernel] = {"program": made.program, "source": made.source, "ring": made.ring, "values": dict(made.values)}
     document = {"format": "moiety-vectors", "version": VERSION, "kernels": {**_known(directory), **files}}
     (directory / MANIFEST).write_text(json.dumps(document, indent=2) + "\n")
     return document
@@ -123,9 +125,9 @@ def _layer(recording: Recording, kind: str, least: int = LEAST, **attrs: Any) ->
 
 def _vectors(recording: Recording, kernel: str, source: str, n: int, values: dict[str, int], halves: Any) -> Vectors:
     """Both parties' arrays under their names."""
-    arrays = {
-        f"{'server' if half.server else 'client'}.{name}": array for half, named in halves for name, array in named.items()
-    }
+    arrays = {}
+    for half, named in halves:
+        arrays |= {f"{'server' if half.server else 'client'}.{name}": array for name, array in named.items()}
     program = recording.program
     return Vectors(kernel, program.ring, program.hash, source, {"n": n, **values}, arrays)
 
@@ -142,15 +144,15 @@ def _linear() -> Vectors:
     layer = [each for each, _, _ in layers(program)].index(op)
     mask = recording.plan.specs[recording.plan.first[index]]["masks"][0]
     opened = next(i for i, first in recording.plan.first.items() if first == mask)
-    out = [program.tensors[op.output].shape[i] if i else 0 for i in range(len(program.tensors[op.output].shape))]
-    extents = [*[1] * (4 - len(out)), *out[1:]]
+    shape = program.tensors[op.output].shape
+    extents = [*[1] * (4 - len(shape)), *shape[1:]]
     values = {"in_channels": conv["in_channels"], "out_channels": conv["out_channels"], "groups": conv["groups"]}
     for key, triple in (*((k, conv[k]) for k in ("in", "kernel", "stride", "padding", "dilation")), ("out", extents)):
         values |= {f"{key}{axis}": n for axis, n in enumerate(triple)}
     halves = []
     for half in recording.halves:
         known = recording.correlation(half, index).ring
-        named = {"w": half.weights[layer], "c": known, "y": recording.share(half, op.output)}
+        named: dict[str, Array] = {"w": half.weights[layer], "c": known, "y": recording.share(half, op.output)}
         if half.server:
             named |= {"x": recording.share(half, x), "bias": np.ascontiguousarray(program.arrays[op.attrs["bias"]])}
         else:
@@ -176,7 +178,6 @@ def _square() -> Vectors:
 
 def _wrap(kind: str, variant: Variant) -> Vectors:
     recording = demo_recording(variant)
-    ring = recording.program.ring
     index, op = next(
         (i, each)
         for i, each in enumerate(recording.program.ops)
@@ -190,7 +191,6 @@ def _wrap(kind: str, variant: Variant) -> Vectors:
         halves.append((half, named))
     values = {"shift": op.attrs.get("shift", 0), "bits": op.attrs.get("bits", 0)}
     values["signed"] = int(op.attrs.get("signed", False))
-    assert ring == recording.program.ring
     return _vectors(recording, "truncate", op.source, recording.program.tensors[op.output].size, values, halves)
 
 
@@ -201,7 +201,6 @@ def comparison(c: Correlation, bits: int, n: int, hops: Sequence[bytes]) -> dict
     """One party's material and messages of a comparison, in the order in which the kernel takes and makes them: for
     every tile its own input masks, the wires' masks and the products; delta, beta, beta*delta by element; for every
     tile its part of every hop, the packed operand padded to whole words."""
-    assert c.bits is not None and c.masks is not None and c.products is not None and c.beta is not None
     sections = zip(*(tile_planes(section, n) for section in (c.bits, c.masks, c.products)), strict=True)
     select = [c.beta]
     if c.delta:
@@ -297,7 +296,6 @@ def _x2act() -> Vectors:
         {"kind": "mask", "n": n},
         {"kind": "linear", "n": n, "conv": conv, "layer": 0, "masks": [1]},
     ]
-    linear: dict[bool, Array] = {}
 
     def body(party: Any, half: Half) -> Array:
         coefficients = [c2, c1, c0] if half.server else None
@@ -309,24 +307,21 @@ def _x2act() -> Vectors:
         cross, mask, known = (
             expand(spec, i, half.server, half.seed, half.dealt[i], ring) for i, spec in enumerate(specs)
         )
-        assert known.ring is not None
         sent = _elements(messages[0], ring)
         named = {"x": recording.share(ours, op.inputs[0]), "own": cross.ring, "ab": cross.share, "y": y}
         named |= {"message": sent[:n], "linear": known.ring}
         if half.server:
             named |= {"c2": c2, "c1": c1, "c0": c0}
         else:
-            assert mask.ring is not None
             named |= {"mask": mask.ring, "squares": sent[n:]}
             # Offline the client adds E * B, its product with the masked coefficients.
             named["linear"] = known.ring + np.repeat(half.weights[0], inner) * mask.ring
         halves.append((half, named))
-    del linear
     return _vectors(recording, "x2act", op.source, n, {"channels": channels, "inner": inner}, halves)
 
 
 def _maxpool() -> Vectors:
-    """Windows of 3 x 3 with stride 2 and padding, as in a ResNet's stem: they overlap, and borders have fewer entries."""
+    """Windows of 3 x 3 with stride 2 and padding, as in a ResNet's stem: they overlap, borders have fewer entries."""
     recording = demo_recording("searched")
     ring = recording.program.ring
     _, op = _layer(recording, "relu")
@@ -390,7 +385,7 @@ def _aes_prg() -> Vectors:
     request = recording.plan.first[index]
     blocks = prg(recording.client.seed, 256 * request, 16 * LEAST, np.uint8).reshape(-1, 16)
     mask = recording.correlation(recording.client, index).ring
-    assert mask is not None and mask.view(np.uint8)[: blocks.size].tobytes() == blocks.tobytes()
+    assert mask.view(np.uint8)[: blocks.size].tobytes() == blocks.tobytes()
     key = np.frombuffer(recording.client.seed, np.uint8).reshape(1, 16)
     arrays = {"key": key, "nonce": np.array([256 * request], np.uint64), "blocks": blocks}
     program = recording.program
@@ -405,7 +400,6 @@ def _ot_pad() -> Vectors:
     n = recording.program.tensors[op.output].size
     bits = recording.program.ring - op.attrs["bits"]
     u, v = (recording.correlation(half, index).bits for half in recording.halves)
-    assert u is not None and v is not None
     q = prg(seed_of("ot rows"), 0, 16 * n, np.uint8).reshape(-1, 16)
     delta = prg(seed_of("ot delta"), 0, 16, np.uint8).reshape(1, 16)
     bit = np.unpackbits(np.stack([u, v]).view(np.uint8), axis=1, bitorder="little")[:, :n]
@@ -431,6 +425,17 @@ def _ot_pad() -> Vectors:
     return Vectors("ot_pad", program.ring, program.hash, op.source, {"n": n, "bits": bits}, arrays)
 
 
+def _scheduled(variant: Variant) -> Vectors:
+    """The whole network on two boards, by a schedule for two ZCU104, whose DSPs make 160 products of 64 bits."""
+    from moiety.cost.fpga_machine import Lanes, Machine
+
+    from .image import scheduler_vectors
+    from .schedule import schedule
+
+    machine = Machine(lanes=Lanes(out=32, pix=5), tile=2048)
+    return scheduler_vectors(demo_recording(variant), schedule(demo_program(variant), machine))
+
+
 _MAKERS: dict[str, Callable[[], Vectors]] = {
     "linear_tile": _linear,
     "square": _square,
@@ -443,4 +448,6 @@ _MAKERS: dict[str, Callable[[], Vectors]] = {
     "avgpool": _avgpool,
     "aes_prg": _aes_prg,
     "ot_pad": _ot_pad,
+    "scheduler_searched": lambda: _scheduled("searched"),
+    "scheduler_x2": lambda: _scheduled("x2"),
 }

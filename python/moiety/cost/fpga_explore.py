@@ -155,7 +155,7 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 def priced(name: str, ring: int = 32, fraction_bits: int | None = None) -> Program:
     """A program of the zoo's model `name`, without weights, to be priced and never run: as if no activation left
-    [-1/2, 1/2], so that the ring's room shapes it as for a network that was trained to its range."""
+    [-1/16, 1/16], so that the ring's room shapes it as for a network that was trained to its range."""
     import torch
 
     from moiety import private
@@ -169,7 +169,7 @@ def priced(name: str, ring: int = 32, fraction_bits: int | None = None) -> Progr
     bounds = {"input": 2.0}
     for path, _ in model.named_modules():
         if path:
-            bounds |= {path: 0.5, f"{path}:input": 0.5}
+            bounds |= {path: 0.0625, f"{path}:input": 0.0625}
     size = find_model(name).options().get("image_size", 224)
     fraction = fraction_bits if fraction_bits is not None else ring // 4
     example = torch.zeros(1, 3, size, size)

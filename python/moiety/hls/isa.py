@@ -193,7 +193,21 @@ class Instruction:
             raise ScheduleError(f"expected a known kind, unit and party, got {kind}, {unit}, {parties}")
         slots = [NONE if slot == _NO_SLOT else slot for slot in (words[7] & _NO_SLOT, words[7] >> 16)]
         return Instruction(
-            *(KINDS[kind], Unit(unit), parties, step, words[1], words[2], *words[3:7], *slots, *words[8:11]),
+            kind=KINDS[kind],
+            unit=Unit(unit),
+            parties=parties,
+            step=step,
+            op=words[1],
+            tile=words[2],
+            channel=words[3],
+            channels=words[4],
+            row=words[5],
+            rows=words[6],
+            out=slots[0],
+            into=slots[1],
+            bytes=words[8],
+            cycles=words[9],
+            latency=words[10],
             start=words[12] | words[13] << 32,
             need=tuple(words[14:22]),
         )
@@ -251,12 +265,17 @@ class Schedule:
         try:
             rows = []
             for row in document["instructions"]:
-                kind, unit, *numbers, need = row
-                if kind not in KINDS or len(need) != len(Unit):
+                values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
+                if values["kind"] not in KINDS or len(values["need"]) != len(Unit):
                     raise ValueError(f"instruction {row!r}")
-                rows.append(Instruction(kind, Unit(unit), *map(int, numbers), need=tuple(map(int, need))))
-            sizes = (int(document[key]) for key in ("ring", "send_slots", "receive_slots", "slot_bytes"))
-            return Schedule(str(document["program"]), *sizes, tuple(rows), dict(document["about"]))
+                numbers = {key: int(value) for key, value in values.items() if key not in ("kind", "unit", "need")}
+                need = tuple(int(count) for count in values["need"])
+                rows.append(Instruction(kind=values["kind"], unit=Unit(values["unit"]), need=need, **numbers))
+            ring, send, receive, size = (
+                int(document[k]) for k in ("ring", "send_slots", "receive_slots", "slot_bytes")
+            )
+            about = dict(document["about"])
+            return Schedule(str(document["program"]), ring, send, receive, size, tuple(rows), about)
         except (KeyError, TypeError, ValueError) as error:
             raise ScheduleError(f"expected a schedule, a field is missing or of a wrong type: {error!r}") from error
 

@@ -378,12 +378,25 @@ def _emit(tasks: list[Task], clock: _Clock) -> tuple[Instruction, ...]:
         into = filled.into if filled and task.unit in LINKS else NONE
         if task.unit not in LINKS and task.reads >= 0:
             into = clock.messages[task.reads].into
-        box = (task.box.channel, task.box.channels, task.box.row, task.box.rows)
         instructions.append(
             Instruction(
-                *(task.kind, task.unit, task.parties, task.step, task.op, task.tile, *box),
-                *(filled.out if filled else NONE, into, task.bytes, task.cycles, task.latency, task.start),
-                tuple(need),
+                kind=task.kind,
+                unit=task.unit,
+                parties=task.parties,
+                step=task.step,
+                op=task.op,
+                tile=task.tile,
+                channel=task.box.channel,
+                channels=task.box.channels,
+                row=task.box.row,
+                rows=task.box.rows,
+                out=filled.out if filled else NONE,
+                into=into,
+                bytes=task.bytes,
+                cycles=task.cycles,
+                latency=task.latency,
+                start=task.start,
+                need=tuple(need),
             )
         )
     return tuple(instructions)

@@ -43,7 +43,7 @@ class Compiled:
 
     def __call__(self) -> tuple[int, str]:
         ran = subprocess.run([self.binary], capture_output=True, text=True, timeout=60, check=False)
-        return ran.returncode, ran.stdout + ran.stderr
+        return ran.returncode, ran.stdout
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,8 @@ def csim(
     hls = flow.sources(sources)
     if headers not in ("shim", "vendor"):
         raise ValueError(f"--headers {headers}: expected shim or vendor")
-    chosen = list(kernels or KERNELS)
+    single = [kernel for kernel in KERNELS if not kernel.startswith("scheduler")]
+    chosen = list(kernels or (KERNELS if headers == "shim" else single))
     place = vectors or hls.parent / "build" / "hls" / "vectors"
     if vectors is None and not all((place / f"{kernel}.vec").is_file() for kernel in chosen):
         write(place, chosen)
@@ -82,7 +83,7 @@ def vitis(
     from moiety.hls.vectors import KERNELS
 
     hls = flow.sources(sources)
-    chosen = [kernel for kernel in kernels or KERNELS if kernel != "extend"]
+    chosen = list(kernels or [kernel for kernel in KERNELS if flow.top_of(kernel) == kernel])
     place = vectors or hls.parent / "build" / "hls" / "vectors"
     raise typer.Exit(flow.vitis(hls, chosen, place, target))
 

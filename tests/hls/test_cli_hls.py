@@ -43,6 +43,8 @@ def test_wrong_words_are_refused(hls: Path, tmp_path: Path, monkeypatch: pytest.
     assert "there is no kernel softmax" in refused("vectors", "softmax", "--out", tmp_path)
     assert "expected a target of csim, csynth" in refused("vitis", "--target", "fly", "--sources", hls)
     assert "expected shim or vendor" in refused("csim", "--headers", "mine", "--sources", hls)
+    with pytest.raises(ValueError, match="two boards at once"):
+        flow.csim(hls, ["scheduler_x2"], tmp_path, tmp_path, headers="vendor")
     monkeypatch.chdir(tmp_path)
     assert "run this in a checkout" in refused("csim")
     assert "expected vectors at" in refused("csim", "relu", "--vectors", tmp_path, "--sources", hls)

@@ -94,6 +94,11 @@ def csim(
     Raises MissingTool, VectorsError for vectors that are missing, damaged, of another version or (`program`: the hash
     that they must have) of another program, and RuntimeError where a kernel does not compile.
     """
+    networks = [kernel for kernel in kernels if top_of(kernel) == "scheduler"]
+    if headers == "vendor" and networks:
+        raise ValueError(
+            f"{', '.join(networks)}: two boards at once run with our headers only, expected --headers shim"
+        )
     place = hls / "shim" if headers == "shim" else vendor_headers()
     require_compiler()
     for kernel in kernels:

@@ -40,7 +40,7 @@ def variants(base: Machine) -> dict[str, Machine]:
     }
 
 
-def best(program: Program, machine: Machine, tiles: tuple[int, ...] = (4096, 8192, 16384)) -> tuple[Machine, Schedule]:
+def best(program: Program, machine: Machine, tiles: tuple[int, ...] = (8192, 16384)) -> tuple[Machine, Schedule]:
     """The fastest of a few tiles."""
     found: list[tuple[int, Machine, Schedule]] = []
     for tile in tiles:
@@ -62,7 +62,7 @@ def rows(name: str, ring: int) -> list[str]:
         if ring == 64 and words != "as published":
             continue
         # A message that takes the link for 0.1 ms whatever its length wants to be long.
-        tiles = (16384, 32768) if base.link.overhead else (4096, 8192, 16384)
+        tiles = (16384, 32768) if base.link.overhead else (8192, 16384)
         machine, made = best(program, base, tiles)
         seconds = machine.seconds(made.cycles)
         busy, lanes = made.about["busy"], machine.lanes

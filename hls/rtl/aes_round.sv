@@ -26,7 +26,7 @@ module aes_round (
     };
 
     function automatic logic [7:0] twice(input logic [7:0] b);
-        return {b[6:0], 1'b0} ^ (b[7] ? 8'h1b : 8'h00);
+        twice = {b[6:0], 1'b0} ^ (b[7] ? 8'h1b : 8'h00);
     endfunction
 
     logic go;

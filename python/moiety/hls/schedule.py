@@ -1,10 +1,12 @@
 """The static schedule of a program on two boards: tiles in flight, communication beside computation.
 
 List scheduling over the tiles' steps and transfers (isa.py). Time goes from event to event; whenever a unit is free it
-takes the ready task of the earliest operation and tile whose slots are to be had. What overlaps, overlaps by itself: a
-tile is opened while the one before is multiplied and the one before that truncated (the slots are the double buffers);
-both directions of a full-duplex link run at once; a server-held layer costs one message of its input, client to server,
-and several layers that read one tensor share it.
+takes, of the ready tasks whose slots are to be had, the earliest one. Earliest is by operation, or by a wave that leans
+over the operations: the first rows of one go before the last rows of those up to WAVES operations before it, so that
+the messages of a layer's last rows do not leave the link idle. Each lean is tried and the fastest schedule taken. What
+overlaps, overlaps by itself: a tile is opened while the one before is multiplied and the one before that truncated (the
+slots are the double buffers); both directions of a full-duplex link run at once; a server-held layer costs one message
+of its input, client to server, and several layers that read one tensor share it.
 
     unit busy      the beats of the step (schedule_tiles.py), or the bytes of the message over the link's rate
     result there   that and the pipeline's depth, or the link's latency
@@ -32,6 +34,8 @@ from .schedule_tiles import Box, Grid, elementwise_linear, grid_of, hops_of, kin
 
 __all__ = ["Tiling", "buffers", "machine_for", "schedule", "tile"]
 
+WAVES = (0.0, 10.0)  # operations
+
 
 @dataclass(slots=True)
 class Task:
@@ -45,6 +49,7 @@ class Task:
     tile: int
     box: Box
     beats: int
+    down: float  # share of the output's rows above it
     memory: int = 0
     bytes: int = 0
     remaining: int = -1  # messages that follow the one it makes; -1: it makes none
@@ -123,7 +128,8 @@ def tile(program: Program, machine: Machine) -> Tiling:
             most = max(most, len(hops))
             before: list[int] = []
             for h, step in enumerate(steps):
-                task = Task(kind, step.unit, step.parties, h, index, number, box, step.beats, step.memory)
+                down = box.row / grid.shape[1]
+                task = Task(kind, step.unit, step.parties, h, index, number, box, step.beats, down, step.memory)
                 # Later steps read the same shares again; those of step 0 are there by then.
                 task.after = [*(inputs if h == 0 else ()), *before]
                 task.reads = messages - 1 if h else -1
@@ -136,7 +142,7 @@ def tile(program: Program, machine: Machine) -> Tiling:
                     sent[unit == Unit.TO_SERVER] += size
                     longest = max(longest, size)
                     if size:
-                        move = Task(kind, unit, BOTH, h, index, number, box, 0, bytes=size, after=[maker])
+                        move = Task(kind, unit, BOTH, h, index, number, box, 0, down, bytes=size, after=[maker])
                         move.message, move.remaining = messages, len(hops) - 1 - h
                         before.append(len(tasks))
                         tasks.append(move)
@@ -181,14 +187,14 @@ def buffers(program: Program, machine: Machine, made: Tiling) -> int:
 class _Clock:
     """The run of the tasks: who is free, what is ready, which slots are taken."""
 
-    def __init__(self, tasks: list[Task], messages: int, machine: Machine) -> None:
-        self.tasks, self.machine = tasks, machine
+    def __init__(self, tasks: list[Task], messages: int, machine: Machine, wave: float) -> None:
+        self.tasks, self.machine, self.wave = tasks, machine, wave
         self.messages = [Message() for _ in range(messages)]
         self.free = {unit: True for unit in Unit}
         self.medium = True  # of a half-duplex link
         self.memory = 0.0
         # Ready tasks of each unit, apart by the messages that are to follow: all of a class wait for the same.
-        self.ready: dict[Unit, dict[int, list[tuple[int, int, int, int]]]] = {u: defaultdict(list) for u in Unit}
+        self.ready: dict[Unit, dict[int, list[tuple[float, int, int, int]]]] = {u: defaultdict(list) for u in Unit}
         self.send, self.receive = deque(range(machine.slots)), deque(range(machine.slots))
         self.used_send: dict[int, list[int]] = {}  # slot -> tasks whose end freed it
         self.used_receive: dict[int, list[int]] = {}
@@ -242,7 +248,8 @@ class _Clock:
     def offer(self, index: int) -> None:
         task = self.tasks[index]
         has = task.unit in LINKS and self.messages[task.message].into != NONE
-        heapq.heappush(self.ready[task.unit][-1 if has else task.remaining], (task.op, task.tile, task.step, index))
+        place = task.op + self.wave * task.down
+        heapq.heappush(self.ready[task.unit][-1 if has else task.remaining], (place, task.tile, task.step, index))
 
     def release(self, unit: Unit) -> None:
         self.free[unit] = True
@@ -270,7 +277,7 @@ class _Clock:
     def startable(self, unit: Unit) -> int | None:
         """The first ready task of a unit that finds its slot: a new message leaves as many free as are to follow it."""
         free = len(self.receive if unit in LINKS else self.send)
-        best: tuple[int, int, int, int] | None = None
+        best: tuple[float, int, int, int] | None = None
         for remaining, heap in self.ready[unit].items():
             while heap and self.tasks[heap[0][3]].start >= 0:  # offered again when its message got its slot
                 heapq.heappop(heap)
@@ -338,9 +345,13 @@ def schedule(program: Program, machine: Machine | None = None) -> Schedule:
         )
     on_chip = buffers(program, made_for, made)
     area = made_for.require(on_chip)
-    clock = _Clock(made.tasks, made.messages, made_for)
-    clock.run()
-    instructions = _emit(made.tasks, clock)
+    tried = []
+    for wave in WAVES:
+        made = tile(program, made_for)  # afresh: a run leaves its marks in the tasks
+        clock = _Clock(made.tasks, made.messages, made_for, wave)
+        clock.run()
+        tried.append(_emit(made.tasks, clock))
+    instructions = min(tried, key=lambda each: max(i.end for i in each))
     result = Schedule(program.hash, program.ring, made_for.slots, made_for.slots, made.slot_bytes, instructions)
     busy = {unit.name.lower(): sum(i.cycles for i in instructions if i.unit == unit) for unit in Unit}
     about: dict[str, Any] = {

@@ -26,10 +26,14 @@ __all__ = ["EXECUTED", "scheduler_vectors"]
 
 MAGIC, VERSION = 0x4F49_4F4D, 1  # "MOIO"
 HEADER_WORDS, OPERATION_WORDS = 16, 64
-EXECUTED = ("input", "open", "linear", "truncate", "relu", "extend", "square", "sumpool", "scale", "shift_left")
-EXECUTED += ("add", "subtract", "reshape", "add_constant", "output")
-_FIELDS = ("x", "x1", "y", "c", "r", "w", "shift", "bits", "signed", "at_w", "at_bias", "bias_kind", "at_c", "at_own")
-_FIELDS += ("at_share", "at_select", "at_bits", "bits_a_tile", "factor_low", "factor_high")  # words 0 + 1, 1 + 1, ...
+EXECUTED = (
+    *("input", "open", "linear", "truncate", "relu", "extend", "square", "sumpool", "scale", "shift_left"),
+    *("add", "subtract", "reshape", "add_constant", "output"),
+)
+_FIELDS = (  # of words 1, 2, ...
+    *("x", "x1", "y", "c", "r", "w", "shift", "bits", "signed", "at_w", "at_bias", "bias_kind", "at_c", "at_own"),
+    *("at_share", "at_select", "at_bits", "bits_a_tile", "factor_low", "factor_high"),
+)
 Array = npt.NDArray[Any]
 Boxes = Sequence[tuple[int, int, int, int]]  # channel, channels, row, rows
 

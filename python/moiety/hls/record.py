@@ -196,7 +196,7 @@ def run_pair(
     """Runs `body(party, tap, half)` as the server and as the client, whose correlations of `specs` are there."""
     requests = [mpc.Request(**spec) for spec in specs]
     seeds = [seed_of(f"{label}, {role}") for role in ("server", "client", "weights")]
-    dealer = mpc.Dealer(ring, requests, *seeds)
+    dealer = mpc.Dealer(ring, requests, seeds[0], seeds[1], seeds[2])
     dealt = [dealer.deal(index) for index in range(len(requests))]
     masked = [w - mpc.weight_mask(ring, seeds[2], layer, w.size) for layer, w in enumerate(layer_weights)]
     pipes = (_Pipe(), _Pipe())

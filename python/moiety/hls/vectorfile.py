@@ -84,8 +84,8 @@ class Vectors:
                 match key, rest.split():
                     case "value", [name, value]:
                         values[name] = int(value)
-                    case "array", [name, size, count]:
-                        shapes.append((name, int(size), int(count)))
+                    case "array", [name, width, count]:
+                        shapes.append((name, int(width), int(count)))
                     case _:
                         head[key] = rest
             size, crc = map(int, head["data"].split())
@@ -94,10 +94,10 @@ class Vectors:
                 raise VectorsError(f"{path} is damaged: expected {size} bytes of data, CRC {crc}: {again}")
             arrays: dict[str, Array] = {}
             at = 0
-            for name, width, count in shapes:
-                raw = np.frombuffer(data, np.uint8, width * count, at)
-                arrays[name] = raw.reshape(-1, 16) if width == 16 else raw.view(f"<u{width}")
-                at += -(-width * count // 8) * 8
+            for name, each, elements in shapes:
+                raw = np.frombuffer(data, np.uint8, each * elements, at)
+                arrays[name] = raw.reshape(-1, 16) if each == 16 else raw.view(f"<u{each}")
+                at += -(-each * elements // 8) * 8
             return Vectors(head["kernel"], int(head["ring"]), head["program"], head["source"], values, arrays)
         except VectorsError:
             raise

@@ -125,7 +125,7 @@ def _layer(recording: Recording, kind: str, least: int = LEAST, **attrs: Any) ->
 
 def _vectors(recording: Recording, kernel: str, source: str, n: int, values: dict[str, int], halves: Any) -> Vectors:
     """Both parties' arrays under their names."""
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for half, named in halves:
         arrays |= {f"{'server' if half.server else 'client'}.{name}": array for name, array in named.items()}
     program = recording.program
@@ -387,7 +387,7 @@ def _aes_prg() -> Vectors:
     mask = recording.correlation(recording.client, index).ring
     assert mask.view(np.uint8)[: blocks.size].tobytes() == blocks.tobytes()
     key = np.frombuffer(recording.client.seed, np.uint8).reshape(1, 16)
-    arrays = {"key": key, "nonce": np.array([256 * request], np.uint64), "blocks": blocks}
+    arrays: dict[str, Array] = {"key": key, "nonce": np.array([256 * request], np.uint64), "blocks": blocks}
     program = recording.program
     return Vectors("aes_prg", program.ring, program.hash, op.source or op.kind, {"n": LEAST}, arrays)
 

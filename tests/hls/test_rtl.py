@@ -335,3 +335,15 @@ def test_aes(binary: Path) -> None:
     crypto.aes_encrypt(key, blocks, expected)
     np.testing.assert_array_equal(state, expected)
     assert state[0].tobytes().hex() == "69c4e0d86a7b0430d8cdb78070b4c55a"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 9])
+def test_blocks_take_the_cycles_of_the_model(binary: Path, depth: int) -> None:
+    """Blocks of `depth` beats for 2 positions: max(depth, 2) cycles each, then the pipeline and the last block's
+    results; exactly so where a block is no shorter than its results are many."""
+    blocks, positions = 40, 2
+    at = np.tile(np.arange(depth), blocks)
+    fields: Fields = [(np.zeros((len(at), 5 * 32)), 5 * 32), (at == 0, 1), (at == depth - 1, 1)]
+    ran = bench.run(binary, "mac_32", bench.to_beats(fields), blocks * positions, 3)
+    model = blocks * max(depth, positions) + data("cycles")["mac_32"]["latency"] + positions - 1
+    assert ran.cycles == model - max(0, positions - depth)

@@ -64,4 +64,5 @@ def joules(schedule: Schedule, machine: Machine, power: Power = STATED) -> float
         boards = 1 if unit == Unit.PRODUCT else BOARDS  # the client has nothing to multiply online
         total += boards * busy * rate * (area.dsp * power.dsp + area.lut * power.lut)
     sent = sum(each.bytes for each in schedule.instructions if each.unit in LINKS)
-    return total + BOARDS * schedule.about["bytes"]["memory"] * power.memory + sent * power.link
+    moved = float(schedule.about["bytes"]["memory"])
+    return total + BOARDS * moved * power.memory + sent * power.link

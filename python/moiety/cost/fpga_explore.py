@@ -24,7 +24,7 @@ __all__ = ["Point", "explore", "pareto", "place", "priced"]
 
 SHARES = (1.0, 0.5, 0.25, 0.125)
 PACES = (1, 2)
-TILES = (4096, 16384)
+TILES = (2048, 8192)
 _OUTS = (8, 16, 32, 64, 128)
 
 

@@ -71,7 +71,8 @@ def part_of(name: str) -> Part:
 @dataclass(frozen=True)
 class Link:
     """`bandwidth` in bytes a second, each way if `full_duplex`, else in all. A message arrives `latency` seconds after
-    its last byte has left; meanwhile others follow. `overhead` seconds the link is taken by a message beside its bytes.
+    its last byte has left; meanwhile others follow. `overhead` seconds the link is taken beside the bytes, once for
+    each message of an operation, whose tiles are segments of it.
     """
 
     bandwidth: float = 1e9
@@ -224,7 +225,7 @@ class Machine:
         two, four = _twin(f"mac_{w}_2x2"), _twin(f"mac_{w}_4x4")
 
         def product(name: str) -> int:
-            small, large = getattr(two, name), getattr(four, name)
+            small, large = int(getattr(two, name)), int(getattr(four, name))
             one = (large - small) / 12
             return math.ceil(one * lanes.out * lanes.pix + max(0.0, small - 4 * one))
 

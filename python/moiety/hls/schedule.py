@@ -305,7 +305,7 @@ class _Clock:
                     if other != index and not self.tasks[other].left:
                         self.offer(other)
             task.after += self.used_receive.get(message.into, [])
-            overhead = machine.link.overhead * machine.frequency
+            overhead = 0.0 if task.tile else machine.link.overhead * machine.frequency
             task.cycles = max(1, math.ceil(task.bytes / machine.link_bytes + overhead))
             if not machine.link.full_duplex:
                 self.medium = False

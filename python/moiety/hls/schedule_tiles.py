@@ -18,8 +18,10 @@ __all__ = ["Box", "Grid", "Step", "elementwise_linear", "grid_of", "hops_of", "k
 
 COMPARED = 4096  # elements of a tile of the circuit, csrc/mpc/circuit.hpp
 WHOLE = ("reshape", "permute", "slice", "concat", "pad", "upsample", "argmax")
-POINTWISE = ("open", "truncate", "shift", "relu", "hardtanh", "extend", "x2", "square", "multiply", "scale")
-POINTWISE += ("shift_left", "add", "subtract", "add_constant", "output")
+POINTWISE = (
+    *("open", "truncate", "shift", "relu", "hardtanh", "extend", "x2", "square", "multiply", "scale"),
+    *("shift_left", "add", "subtract", "add_constant", "output"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,8 @@ def _conv_reads(op: Op, box: Box, whole: Box, columns: int) -> Box:
 @lru_cache
 def prefix_nodes(bits: int) -> tuple[int, ...]:
     """Nodes of each level of a circuit over bits - 1 positions (csrc/mpc/circuit.hpp)."""
-    width, found = bits - 1, []
+    width = bits - 1
+    found: list[int] = []
     while not found or width > 1:
         single = bool(found) and width % 4 == 1
         found.append(-(-width // 4) - single)
@@ -159,7 +162,8 @@ def prefix_nodes(bits: int) -> tuple[int, ...]:
 
 def _comparisons(op: Op, program: Program, box: Box, n: int) -> list[tuple[int, tuple[int, ...]]]:
     """Elements compared one after the other in a tile, with the widths of what the bit selects."""
-    x, y, bits = program.tensors[op.inputs[0]], program.tensors[op.output], op.attrs.get("bits")
+    x, y = program.tensors[op.inputs[0]], program.tensors[op.output]
+    bits = int(op.attrs.get("bits", 0))
     match op.kind:
         case "relu":
             return [(n, (bits,))]

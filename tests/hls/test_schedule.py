@@ -285,6 +285,13 @@ def test_what_is_not_a_machine_is_named() -> None:
     assert PARTS["zcu104"].dsp == 1728
 
 
+def test_an_operation_that_no_unit_executes_is_named() -> None:
+    program = NETWORKS["relu"]
+    ops = [dataclasses.replace(op, kind="spmm", source="gcn.1") if op.kind == "relu" else op for op in program.ops]
+    with pytest.raises(ScheduleError, match=r"gcn\.1: the schedule knows no operation 'spmm'"):
+        schedule(dataclasses.replace(program, ops=tuple(ops)), machine())
+
+
 def test_range_checks_are_refused() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
     with pytest.raises(ScheduleError, match="without range checks"):

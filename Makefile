@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 
-CORE_SOURCES := CMakeLists.txt $(shell find csrc -type f)
+CORE_SOURCES := CMakeLists.txt $(shell find csrc -type f) $(wildcard hls/model/*.json)
 PACKAGE_SOURCES := $(shell find python/moiety -type f -not -path '*/__pycache__/*')
 CPP_TEST_SOURCES := $(shell find tests/cpp -type f 2>/dev/null)
 

@@ -22,6 +22,8 @@ REQUIRED = [
     "moiety/demo/resnet_searched.safetensors",
     "moiety/demo/resnet_x2.safetensors",
     "moiety/demo/photos/*",
+    "moiety/cost/fpga_model/area.json",
+    "moiety/cost/fpga_model/cycles.json",
     "moiety-*.dist-info/licenses/LICENSE",
 ]
 FORBIDDEN = ["*test*", "*.cpp", "*.hpp", "*.npz", "*.pt", "*.pkl", "*__pycache__*"]

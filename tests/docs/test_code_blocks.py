@@ -58,10 +58,12 @@ def test_commands_exist_with_their_options(where: str, words: list[str]) -> None
 
     from moiety.cli import app
 
-    command = typer.main.get_command(app).commands.get(words[1])  # type: ignore[attr-defined]
-    assert command is not None, f"{where}: no such command"
+    command, rest = typer.main.get_command(app), words[1:]
+    while rest and hasattr(command, "commands"):  # a group of commands
+        command = command.commands.get(rest.pop(0))
+        assert command is not None, f"{where}: no such command"
     known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
-    used = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
+    used = {word.partition("=")[0] for word in rest if word.startswith("--")}
     assert used <= known, f"{where}: unknown options {used - known}"
 
 

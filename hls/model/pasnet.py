@@ -82,10 +82,10 @@ def rows(name: str, ring: int) -> list[str]:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PUBLISHED)}; default: all but D")
+    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PUBLISHED)}; default: all")
     arguments.add_argument("--ring", type=int, nargs="*", default=[32, 64], choices=[32, 64])
     given = arguments.parse_args()
-    names = given.names or ["pasnet_a", "pasnet_b", "pasnet_c"]
+    names = given.names or list(PUBLISHED)
     if unknown := set(names) - set(PUBLISHED):
         arguments.error(f"expected names of {', '.join(PUBLISHED)}, got {', '.join(sorted(unknown))}")
     table = [line for name in names for ring in given.ring for line in rows(name, ring)]

@@ -2,9 +2,9 @@
 //
 //     bench VECTORS RESULTS STALL SEED
 //
-// VECTORS: u32 words, little-endian: twin, beats in, beats out, words of a beat in, words of a beat out, then the beats.
-// RESULTS: the beats out. STALL: percent of the cycles in which the bench holds back either end, at random by SEED.
-// Standard output: one JSON line; cycles count from the first beat that is offered.
+// VECTORS: u32 words, little-endian: twin, beats in, beats out, words of a beat in, words of a beat out, then the
+// beats. RESULTS: the beats out. STALL: percent of the cycles in which the bench holds back either end, at random by
+// SEED. Standard output: one JSON line; cycles count from the first beat that is offered.
 #include <array>
 #include <cstdint>
 #include <cstdio>

@@ -2,10 +2,10 @@
 //
 //     sequencer SCHEDULE SHAPES RATE LATENCY STALL SEED
 //
-// SCHEDULE: the binary form of python/moiety/hls/isa.py. SHAPES: three u32 words an operation of the program: columns of
-// its output, beats of a block of the product, beats an element (0: one in all). RATE: bytes a cycle. LATENCY: cycles of a
-// message. STALL: percent of the cycles in which each stream is held back. Standard output: one JSON line with the cycles
-// and, for every unit, the instructions that ended.
+// SCHEDULE: the binary form of python/moiety/hls/isa.py. SHAPES: three u32 words an operation of the program: columns
+// of its output, beats of a block of the product, beats an element (0: one in all). RATE: bytes a cycle. LATENCY:
+// cycles of a message. STALL: percent of the cycles in which each stream is held back. Standard output: one JSON line
+// with the cycles and, for every unit, the instructions that ended.
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
         if (unit == kCompare || unit > 7 || 3 * op + 2 >= shapes.size())
             return std::fprintf(stderr, "instruction %u: unit %u, operation %u\n", i, unit, op), 2;
         // entry_t, the last field in the lowest word
-        const std::array<uint32_t, 7> low{word[0] >> 24,       word[4], word[6], shapes[3 * op], shapes[3 * op + 1],
+        const std::array<uint32_t, 7> low{word[0] >> 24,      word[4], word[6], shapes[3 * op], shapes[3 * op + 1],
                                           shapes[3 * op + 2], word[8]};
         for (uint32_t w = 0; w < 7; ++w) top->entry[w] = low[w];
         for (uint32_t u = 0; u < 8; ++u) top->entry[7 + u] = word[14 + u];

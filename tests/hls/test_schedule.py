@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -170,9 +171,8 @@ def test_files(tmp_path: Any) -> None:
     assert Schedule.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert dataclasses.replace(Schedule.unpack(made.pack()), about=made.about) == made
     picture = gantt(made)
-    assert picture.startswith("<svg")
-    assert "compare" in picture
-    assert "to_server" in picture
+    texts = {element.text for element in ElementTree.fromstring(picture).iter() if element.text}
+    assert {"compare", "to_server", "relu", "open"} <= texts
     with pytest.raises(ScheduleError, match="version 1, found 2"):
         Schedule.from_json(made.to_json() | {"version": 2})
     with pytest.raises(ScheduleError, match="expected a document of format"):

@@ -372,7 +372,7 @@ def _avgpool() -> Vectors:
         (half, {"x": recording.share(half, op.inputs[0]), "y": recording.share(half, op.output)})
         for half in recording.halves
     ]
-    return _vectors(recording, "avgpool", op.source, x.size, values, halves)
+    return _vectors(recording, "avgpool", op.source or op.kind, x.size, values, halves)
 
 
 # Symmetric kernels

@@ -60,7 +60,8 @@ class Table:
     def misfits(self, ring: int, limit: float = LIMIT) -> list[str]:
         """The rows of a ring that miss their samples by more than `limit` on average, each with by how much."""
         rows = self.rings.get(ring, {}).items()
-        return [f"{name} in the ring of {ring} bits by {terms.error:.0%}" for name, terms in rows if terms.error > limit]
+        bad = ((name, terms.error) for name, terms in rows if terms.error > limit)
+        return [f"{name} in the ring of {ring} bits by {error:.0%}" for name, error in bad]
 
     def require_fit(self, ring: int, limit: float = LIMIT) -> None:
         """Raises ValueError naming the ring's rows that miss their samples by more than `limit` on average."""

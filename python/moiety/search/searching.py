@@ -3,7 +3,8 @@
 Three phases. Shared weights: one sampled architecture a batch, so that they rank discrete architectures (shared.py).
 Gradients: PASNet's alternation of architecture and weight steps on the mixture (bilevel.py), with a temperature
 that falls and gates that are frozen once they are decided. Polish: from where that ends, and from the greedy choice
-(without a target the first candidates everywhere), coordinate descent on the shared weights' score under the exact latency (polish.py).
+(without a target the first candidates everywhere), coordinate descent on the shared weights' score under the exact
+latency (polish.py).
 """
 
 from __future__ import annotations

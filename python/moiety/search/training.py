@@ -113,8 +113,8 @@ def fit(
     calls this; the result is one process's up to rounding.
 
     Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, with
-    `valid` accuracy, and in the last one `rescues` if there were any. Raises `moiety.nn.DivergenceError`, which names the layer, when the training diverges or ends with
-    a quadratic activation out of its certified range.
+    `valid` accuracy, and in the last one `rescues` if there were any. Raises `moiety.nn.DivergenceError`, which names the
+    layer, when the training diverges or ends with a quadratic activation out of its certified range.
     """
     config = config or FitConfig()
     if config.batch > len(split):
@@ -211,8 +211,8 @@ def _outside(model: nn.Module, split: Split, bound: float, *, images: int = CERT
 def _pull_back(
     model: nn.Module, split: Split, config: FitConfig, teacher: nn.Module | None, outside: Tensor, attempt: int
 ) -> None:
-    """A few small steps with frozen batch statistics, on what inference computes: in a batch, an outlier is damped by the
-    very variance that it raises. The boundary loss sees the images outside as well."""
+    """A few small steps with frozen batch statistics, on what inference computes: in a batch, an outlier is damped by
+    the very variance that it raises. The boundary loss sees the images outside as well."""
     stepper = Stepper(model, config)
     model.train()
     _freeze_batch_statistics(model)

@@ -62,7 +62,8 @@ def accuracy_image(results: Results, style: str) -> str:
     entries, parts, label = _accuracy(results)
     at = 62.0
     for drawing, words in entries:
-        parts += [element("g", drawing, transform=f"translate({at} {HEIGHT})"), text(at + 28, HEIGHT + 12, words, "name")]
+        parts.append(element("g", drawing, transform=f"translate({at} {HEIGHT})"))
+        parts.append(text(at + 28, HEIGHT + 12, words, "name"))
         at += 52 + 6.2 * len(words)
     return image(WIDTH, HEIGHT + 28, parts, label, style)
 

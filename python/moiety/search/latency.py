@@ -20,6 +20,9 @@ from moiety.search.training import evaluating
 __all__ = ["Latency", "base_architecture", "measure_batch_statistics", "uniform_architecture"]
 
 
+MARGIN = 4.0  # of `moiety.nn.RangeWatch`: what a certificate allows beyond the boundary
+
+
 class Backend(Protocol):
     """What `moiety.cost.backend` returns: seconds of a compiled program on some network or accelerator."""
 
@@ -35,7 +38,8 @@ class Latency:
     supernet: whose gates are meant; its weights are copied. Before an architecture is compiled, its batch statistics
     and its ranges are measured on `example`, so that the widths of its comparisons are those of a trained network. One
     whose ranges no program can hold, as quadratics on weights that do not know them may give, is measured with the
-    inputs of quadratic activations cut off at +-`bound`, where training will hold them (`FitConfig.bound`).
+    inputs of quadratic activations cut off at +-`bound`, where training will hold them (`FitConfig.bound`), and with
+    no range beyond the margin of that.
     example: some real inputs (N, C, H, W).
     backend: of `moiety.cost`; `comparison` as in `moiety.private`, the same for all architectures.
 
@@ -74,7 +78,8 @@ class Latency:
             except private.RangeError:
                 with _held(network, self.bound):
                     measure_batch_statistics(network, [self.example])
-                    ranges = _ranges(network, self.example)
+                    measured = _ranges(network, self.example)
+                ranges = {path: min(most, MARGIN * self.bound) for path, most in measured.items()}
                 program = self._program(network, ranges)
             self._costs[key] = self.backend.cost(program, batch=self.batch, comparison=self.comparison)
         return self._costs[key]

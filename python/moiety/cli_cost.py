@@ -18,7 +18,7 @@ __all__ = ["register"]
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The cost table.")]
 NetworkName = Annotated[str | None, typer.Option("--network", help="lan, wan, or RTT_MS,MBIT: shapes the traffic.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A third of the sizes, once.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A third of the sizes, half as often.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each party.")]
 
 

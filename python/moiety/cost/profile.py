@@ -220,7 +220,7 @@ def profile(
 ) -> Table:
     """A cost table of this machine; `network` shapes the parties' link while it is made.
 
-    A full profile takes minutes, a quick one, with a third of the sizes, well under one.
+    A full profile takes minutes, a quick one, with a third of the sizes and half the runs of each, about one.
     """
     network = network or Network()
     passes, repeats = (2, 8) if quick else (8, 4)

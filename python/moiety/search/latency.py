@@ -12,15 +12,12 @@ from torch import Tensor, nn
 
 from moiety import private
 from moiety.cost import Cost
-from moiety.nn import ChannelMix, X2Act
+from moiety.nn import ChannelMix, RangeWatch, X2Act
 from moiety.search.architecture import Architecture, Choice
 from moiety.search.relax import freeze, gates
 from moiety.search.training import evaluating
 
 __all__ = ["Latency", "base_architecture", "measure_batch_statistics", "uniform_architecture"]
-
-
-MARGIN = 4.0  # of `moiety.nn.RangeWatch`: what a certificate allows beyond the boundary
 
 
 class Backend(Protocol):
@@ -79,7 +76,8 @@ class Latency:
                 with _held(network, self.bound):
                     measure_batch_statistics(network, [self.example])
                     measured = _ranges(network, self.example)
-                ranges = {path: min(most, MARGIN * self.bound) for path, most in measured.items()}
+                limit = RangeWatch(network, self.bound).limit
+                ranges = {path: min(most, limit) for path, most in measured.items()}
                 program = self._program(network, ranges)
             self._costs[key] = self.backend.cost(program, batch=self.batch, comparison=self.comparison)
         return self._costs[key]

@@ -9,6 +9,8 @@ SANITIZE := build/sanitize
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
+# A file of tests at a time for each of JOBS processes; PYTEST_FLAGS="-n 0 --pdb" goes through them in one. Benchmarks are not tests.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --dist loadfile
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 
 CORE_SOURCES := CMakeLists.txt $(shell find csrc -type f) $(wildcard hls/model/*.json)
@@ -30,7 +32,7 @@ test-cpp: $(BUILD)/.tests  ## only the C++ tests
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
 
 test-python: $(VENV)/.installed $(VENV)/.env-test  ## only the Python tests (PYTEST_FLAGS="-k relu")
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(PYTEST) $(PYTEST_FLAGS)
 
 build: $(VENV)/.installed  ## environment and build
 
@@ -104,7 +106,7 @@ sanitize: $(VENV)/.env-test  ## ASan + UBSan: the C++ tests and the Python tests
 	$(BIN)/cmake --install $(SANITIZE) --prefix $(SANITIZE)/site
 	cp -R python/moiety $(SANITIZE)/site/
 	LD_PRELOAD="$(RUNTIME)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZE)/site \
-	    $(BIN)/python -m pytest -p no:cacheprovider --capture=sys --expect-core=$(SANITIZE)/site -m "not slow" $(PYTEST_FLAGS) $(SANITIZED_TESTS)
+	    $(PYTEST) -p no:cacheprovider --capture=sys --expect-core=$(SANITIZE)/site -m "not slow" $(PYTEST_FLAGS) $(SANITIZED_TESTS)
 
 clean:  ## remove what was built, keep .venv
 	rm -rf build dist demo-output $(VENV)/.installed

@@ -9,3 +9,5 @@ void register_ring(pybind11::module_& m);    // moiety._core.ring
 void register_crypto(pybind11::module_& m);  // moiety._core.crypto
 void register_mpc(pybind11::module_& m);     // moiety._core.mpc
 void register_nn(pybind11::module_& m);      // moiety._core.nn
+void register_graph(pybind11::module_& m);   // moiety._core.graph
+void register_graph_counted(pybind11::module_& m);  // moiety._core.graph_counted

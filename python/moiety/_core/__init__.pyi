@@ -1,5 +1,7 @@
 # The extension module lies beside this directory, which holds stubs only: no __init__.py, so Python imports the module.
 from moiety._core import crypto as crypto
+from moiety._core import graph as graph
+from moiety._core import graph_counted as graph_counted
 from moiety._core import mpc as mpc
 from moiety._core import nn as nn
 from moiety._core import ring as ring

@@ -1,0 +1,95 @@
+"""The pattern of a graph, without weights: compressed rows, their transpose, and the core's handle on both.
+
+A `Structure` is checked when it is made and never changes; graphs that differ in their weights share one.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from moiety._core import graph as _graph
+
+__all__ = ["Structure", "index_dtype"]
+
+NARROW = 2**31 - 1  # the most nodes and edges that 32-bit numbers tell apart
+
+
+def index_dtype(nodes: int) -> torch.dtype:
+    """int32 while it holds every node's number: indices are a good part of what a kernel reads."""
+    return torch.int32 if nodes <= NARROW else torch.int64
+
+
+class Structure:
+    """Edges by target: row i is entered by the edges at [indptr[i], indptr[i + 1]), which come from `indices` there.
+
+    indptr is int64 (num_rows + 1,), indices int32 or int64 (num_edges,), both contiguous and on the CPU. Raises
+    ValueError for pointers that fall or do not span the edges, and for indices outside [0, num_cols).
+    """
+
+    def __init__(self, indptr: Tensor, indices: Tensor, num_cols: int, order: str | None = None) -> None:
+        self.indptr, self.indices = indptr, indices
+        self.num_rows, self.num_cols, self.num_edges = indptr.numel() - 1, num_cols, indices.numel()
+        self.order = order
+        self.native = _graph.Pattern(
+            self.num_rows,
+            num_cols,
+            self.num_edges,
+            indptr.data_ptr(),
+            indices.data_ptr(),
+            indices.dtype is torch.int64,
+        )
+        self._transposed: tuple[Structure, Tensor] | None = None
+
+    @classmethod
+    def from_edges(cls, target: Tensor, source: Tensor, num_rows: int, num_cols: int) -> tuple[Structure, Tensor]:
+        """From an edge list, and the position in it of every edge; edges of a row come by source, then by position."""
+        target, source = target.to(torch.int64).contiguous(), source.to(torch.int64).contiguous()
+        indptr = torch.empty(num_rows + 1, dtype=torch.int64)
+        indices = torch.empty(source.numel(), dtype=index_dtype(max(num_rows, num_cols)))
+        position = torch.empty(source.numel(), dtype=torch.int64)
+        _graph.build(
+            target.data_ptr(),
+            source.data_ptr(),
+            source.numel(),
+            num_rows,
+            num_cols,
+            indptr.data_ptr(),
+            indices.data_ptr(),
+            position.data_ptr(),
+            indices.dtype is torch.int64,
+        )
+        return cls(indptr, indices, num_cols), position
+
+    @property
+    def transposed(self) -> tuple[Structure, Tensor]:
+        """Edges by source, and the position here of every edge there; made once."""
+        if self._transposed is None:
+            indptr, indices, position = transpose(self.native, self.indices.dtype)
+            other = Structure(indptr, indices, self.num_rows, self.order)
+            back = torch.empty_like(position)
+            back[position] = torch.arange(position.numel())
+            other._transposed = self, back
+            self._transposed = other, position
+        return self._transposed
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The target of every edge (num_edges,), int64."""
+        return torch.repeat_interleave(torch.arange(self.num_rows), self.degrees, output_size=self.num_edges)
+
+    @cached_property
+    def degrees(self) -> Tensor:
+        """The number of edges of every row (num_rows,), int64."""
+        return self.indptr.diff()
+
+
+def transpose(native: _graph.Pattern, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Column pointers, rows and positions of the edges by source."""
+    indptr = torch.empty(native.columns + 1, dtype=torch.int64)
+    indices = torch.empty(native.edges, dtype=dtype)
+    position = torch.empty(native.edges, dtype=torch.int64)
+    _graph.transpose(native, indptr.data_ptr(), indices.data_ptr(), position.data_ptr())
+    return indptr, indices, position

@@ -25,5 +25,6 @@ PYBIND11_MODULE(_core, m) {
     register_mpc(m);
     register_nn(m);
     register_graph(m);
+    register_graph_sampling(m);
     register_graph_counted(m);
 }

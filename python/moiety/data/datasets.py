@@ -1,15 +1,14 @@
-"""Data sets by name."""
+"""Data sets of images by name."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
+from moiety.data.named import load_named
 from moiety.data.splits import Dataset, Labels, Pixels, Recipe, Split
 
 __all__ = ["dataset_names", "load_dataset"]
@@ -19,17 +18,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def load_dataset(name: str, **options: object) -> Dataset:
     """The data set `name` (see `dataset_names`); its options are those of the function of that name here."""
-    if name not in LOADERS:
-        near = difflib.get_close_matches(name, LOADERS, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no data set {name!r}: {hint}expected one of {', '.join(LOADERS)}")
-    load = LOADERS[name]
-    known = inspect.signature(load).parameters
-    if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"data set {name!r} has no option {', '.join(unknown)}: expected {', '.join(known)}")
-    if missing := [key for key, option in known.items() if option.default is option.empty and key not in options]:
-        raise ValueError(f"data set {name!r} wants the option {', '.join(missing)}")
-    return load(**options)
+    return load_named(LOADERS, name, options)
 
 
 def dataset_names() -> list[str]:

@@ -1,0 +1,42 @@
+"""Random graphs, d-regular graphs and the longest path of a graph of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from moiety.cost.concurrency.kernels import Pattern
+
+__all__ = ["longest_path", "patterns", "random_pattern", "regular_edges"]
+
+
+def random_pattern(rows: int, columns: int, density: float, seed: int) -> Pattern:
+    random = np.random.default_rng(seed)
+    dense = random.random((rows, columns)) < density
+    indptr = np.concatenate([[0], np.cumsum(dense.sum(1))]).astype(np.int64)
+    return Pattern(indptr, np.nonzero(dense)[1].astype(np.int64), columns)
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> Pattern:
+    """Up to 12 rows with any number of edges, duplicates and empty rows included."""
+    columns = draw(st.integers(1, 9))
+    rows = draw(st.lists(st.lists(st.integers(0, columns - 1), max_size=9), min_size=1, max_size=12))
+    indptr = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
+    return Pattern(indptr, np.array([j for r in rows for j in r], np.int64), columns, draw(st.sampled_from((4, 8))))
+
+
+def regular_edges(nodes: int, degree: int) -> np.ndarray:
+    """Sources and targets (2, nodes * degree): node i is entered from its next `degree` nodes around a ring."""
+    target = np.repeat(np.arange(nodes), degree)
+    return np.stack([(target + np.tile(np.arange(1, degree + 1), nodes)) % nodes, target])
+
+
+def longest_path(waits: Sequence[Sequence[int]]) -> int:
+    """The most operations one after another: nodes are listed after those they wait for; inputs wait for none."""
+    depth: list[int] = []
+    for before in waits:
+        depth.append(1 + max(depth[i] for i in before) if before else 0)
+    return max(depth, default=0)

@@ -1,4 +1,5 @@
-// The channel over a connected stream socket: one poll loop that writes and reads at the same time.
+// The channel over a connected stream socket: one loop that writes and reads at the same time, and sleeps in poll() when
+// neither moves for a while.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "core/check.hpp"
 #include "mpc/channel.hpp"
@@ -18,6 +20,8 @@ namespace {
 
 constexpr size_t kMaxParts = 64;  // buffers a system call, below every IOV_MAX
 constexpr int kSocketBuffer = 4 << 20;
+// What a party looks for its peer's message before it goes to sleep: about twice what waking up takes.
+constexpr std::chrono::microseconds kLook{100};
 
 #ifdef MSG_NOSIGNAL
 constexpr int kNoSignal = MSG_NOSIGNAL;
@@ -75,9 +79,9 @@ class SocketChannel final : public Channel {
         if (on_header != nullptr) receiving.emplace_back(header, FrameHeader::size);
         bool header_pending = on_header != nullptr;
         size_t sent = 0, received = 0;
+        auto looking_since = std::chrono::steady_clock::now();
         std::string broken;  // why writing ended early: reading goes on, the peer may have explained itself
         while (sent < sending.size() || received < receiving.size()) {
-            // Try both directions first and sleep only when neither moves.
             bool moved = false;
             if (sent < sending.size()) {
                 try {
@@ -99,7 +103,12 @@ class SocketChannel final : public Channel {
                     for (MutableBytes part : (*on_header)(header)) receiving.push_back(part);
                 }
             }
-            if (!moved) wait(sent < sending.size(), received < receiving.size());
+            const auto now = std::chrono::steady_clock::now();
+            if (moved) {
+                looking_since = now;
+            } else if (!looks_ || now - looking_since >= kLook) {
+                wait(sent < sending.size(), received < receiving.size());
+            }
         }
         if (!broken.empty()) throw ProtocolError(broken);
     }
@@ -165,6 +174,7 @@ class SocketChannel final : public Channel {
     }
 
     int fd_;
+    const bool looks_ = std::thread::hardware_concurrency() > 1;  // on one core the peer cannot get on meanwhile
 };
 
 }  // namespace

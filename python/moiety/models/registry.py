@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,8 @@ __all__ = ["Entry", "create_model", "find_model", "list_models", "register_model
 
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
-FILES = {
+IMAGE_FILES = {
+    "moiety.models.airbench": ("airbench",),
     "moiety.models.mobilenet_v2": ("mobilenet_v2",),
     "moiety.models.pasnet": ("pasnet_a", "pasnet_b", "pasnet_c", "pasnet_d"),
     "moiety.models.polynext": ("polynext_lr", "polynext_s", "polynext_t"),
@@ -29,6 +30,15 @@ FILES = {
     "moiety.models.resnet_cifar": ("resnet_cifar",),
     "moiety.models.vgg": ("vgg16",),
 }
+GRAPH_FILES = {
+    "moiety.models.appnp": ("appnp",),
+    "moiety.models.gat": ("gat", "gatv2"),
+    "moiety.models.gcn": ("gcn",),
+    "moiety.models.gin": ("gin",),
+    "moiety.models.graphsage": ("graphsage",),
+    "moiety.models.sgc": ("sgc",),
+}
+FILES = {**IMAGE_FILES, **GRAPH_FILES}
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,8 @@ def register_model(name: str, *, paper: str) -> Callable[[Factory], Factory]:
     """Decorates a factory, which takes keyword arguments and returns an untrained `nn.Module`.
 
     By convention it takes those of `num_classes`, `image_size`, `activation`, `pool` and `width` that mean something to
-    it; every activation and every pooling is a module instance of its own, so that a search can replace it.
+    it; every activation and every pooling is a module instance of its own, so that a search can replace it. A factory
+    for graphs takes `in_features`, which has no default, instead of an image's size.
     """
 
     def register(factory: Factory) -> Factory:
@@ -72,9 +83,13 @@ def register_model(name: str, *, paper: str) -> Callable[[Factory], Factory]:
     return register
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """The names that match the shell pattern, sorted: ``list_models("resnet*")``."""
+def list_models(pattern: str = "*", inputs: Literal["images", "graphs"] | None = None) -> list[str]:
+    """The names that match the shell pattern, sorted: ``list_models("resnet*")``; those for one kind of input only."""
+    graphs = {name for own in GRAPH_FILES.values() for name in own}
+    graphs |= {name for name, entry in REGISTERED.items() if "in_features" in entry.options()}
     names = {name for own in FILES.values() for name in own} | set(REGISTERED)
+    if inputs is not None:
+        names = graphs if inputs == "graphs" else names - graphs
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
@@ -94,7 +109,8 @@ def create_model(name: str, **options: Any) -> nn.Module:
     """An untrained network in training mode.
 
     options: the factory's, mostly num_classes, image_size, activation ("relu", "relu6", "x2", "identity" or a function
-    from the number of channels to a module), pool ("max" or "avg") and width; `docs/models.md` lists them.
+    from the number of channels to a module), pool ("max" or "avg") and width; `docs/models.md` lists them. Networks for
+    graphs, called with features (nodes, in_features) and a graph, want in_features and num_classes.
     """
     entry = find_model(name)
     known = entry.options()
@@ -103,4 +119,6 @@ def create_model(name: str, **options: Any) -> nn.Module:
             near = difflib.get_close_matches(option, known, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"model {name!r} has no option {option!r}: {hint}expected {', '.join(known)}")
+    if missing := [key for key, default in known.items() if default is inspect.Parameter.empty and key not in options]:
+        raise ValueError(f"model {name!r} wants the option {', '.join(missing)}")
     return entry.factory(**options)

@@ -6,6 +6,8 @@
 
 #include "core/check.hpp"
 #include "graph/csr.hpp"
+#include "graph/sddmm.hpp"
+#include "graph/spmm.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -65,6 +67,75 @@ void transpose(const Pattern& p, uintptr_t column_start, uintptr_t row, uintptr_
         p.csr);
 }
 
+template <class T>
+void spmm(const Pattern& p, uintptr_t x, uintptr_t y, int64_t width, uintptr_t weight, int64_t heads, uintptr_t order,
+          bool mean, int threads) {
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::spmm<T, I>(csr, {pointer<const graph::Weight<T>>(weight, "weight"), heads},
+                              pointer<const I>(order, "order"), pointer<const T>(x, "x"), pointer<T>(y, "y"), width,
+                              mean, threads);
+        },
+        p.csr);
+}
+
+template <class T>
+void spmm_extreme(const Pattern& p, uintptr_t x, uintptr_t y, uintptr_t argument, int64_t width, uintptr_t weight,
+                  int64_t heads, uintptr_t order, bool least, int threads) {
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::spmm_extreme<T, I>(csr, {pointer<const graph::Weight<T>>(weight, "weight"), heads},
+                                      pointer<const I>(order, "order"), pointer<const T>(x, "x"), pointer<T>(y, "y"),
+                                      pointer<int32_t>(argument, "argument"), width, least, threads);
+        },
+        p.csr);
+}
+
+template <class T>
+void spmm_extreme_backward(const Pattern& p, uintptr_t x, uintptr_t dy, uintptr_t argument, uintptr_t dx,
+                           uintptr_t dweight, int64_t width, uintptr_t weight, int64_t heads, int threads) {
+    using W = graph::Weight<T>;
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::spmm_extreme_backward<T, I>(csr, {pointer<const W>(weight, "weight"), heads},
+                                               pointer<const T>(x, "x"), pointer<const T>(dy, "dy"),
+                                               pointer<const int32_t>(argument, "argument"), pointer<W>(dx, "dx"),
+                                               pointer<W>(dweight, "dweight"), width, threads);
+        },
+        p.csr);
+}
+
+template <class T>
+void sddmm(const Pattern& p, uintptr_t x, uintptr_t y, uintptr_t result, int64_t heads, int64_t head_width,
+           int threads) {
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::sddmm<T, I>(csr, pointer<const T>(x, "x"), pointer<const T>(y, "y"),
+                               pointer<graph::Weight<T>>(result, "result"), heads, head_width, threads);
+        },
+        p.csr);
+}
+
+template <class T>
+void register_products(py::module_& g, const std::string& suffix) {
+    g.def(("spmm_" + suffix).c_str(), &spmm<T>, py::arg("pattern"), py::arg("x"), py::arg("y"), py::arg("width"),
+          py::arg("weight"), py::arg("heads"), py::arg("order"), py::arg("mean"), py::arg("threads"));
+    if constexpr (!std::is_integral_v<T>) {
+        g.def(("sddmm_" + suffix).c_str(), &sddmm<T>, py::arg("pattern"), py::arg("x"), py::arg("y"), py::arg("result"),
+              py::arg("heads"), py::arg("head_width"), py::arg("threads"));
+        g.def(("spmm_extreme_" + suffix).c_str(), &spmm_extreme<T>, py::arg("pattern"), py::arg("x"), py::arg("y"),
+              py::arg("argument"), py::arg("width"), py::arg("weight"), py::arg("heads"), py::arg("order"),
+              py::arg("least"), py::arg("threads"));
+        g.def(("spmm_extreme_backward_" + suffix).c_str(), &spmm_extreme_backward<T>, py::arg("pattern"), py::arg("x"),
+              py::arg("dy"), py::arg("argument"), py::arg("dx"), py::arg("dweight"), py::arg("width"),
+              py::arg("weight"), py::arg("heads"), py::arg("threads"));
+    }
+}
+
 }  // namespace
 
 void register_graph(py::module_& m) {
@@ -79,4 +150,9 @@ void register_graph(py::module_& m) {
     g.def("build", &build, py::arg("target"), py::arg("source"), py::arg("edges"), py::arg("rows"), py::arg("columns"),
           py::arg("row_start"), py::arg("column"), py::arg("order"), py::arg("wide"));
     g.def("transpose", &transpose, py::arg("pattern"), py::arg("column_start"), py::arg("row"), py::arg("entry"));
+    register_products<float>(g, "f32");
+    register_products<double>(g, "f64");
+    register_products<graph::Bf16>(g, "bf16");
+    register_products<uint32_t>(g, "u32");
+    register_products<uint64_t>(g, "u64");
 }

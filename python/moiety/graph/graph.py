@@ -36,7 +36,12 @@ class Graph:
     features and results stay in the caller's numbering.
     """
 
-    def __init__(self, structure: Structure, weight: Tensor | None = None, edge_order: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        structure: Structure,
+        weight: Tensor | None = None,
+        edge_order: Tensor | None = None,
+    ) -> None:
         """Of a checked structure; `from_csr` and its like check what they are given."""
         self.structure = structure
         self.indptr, self.indices = structure.indptr, structure.indices
@@ -46,6 +51,7 @@ class Graph:
         self._transposed: Graph | None = None
         self._normalized: Graph | None = None
         self._weights: dict[torch.dtype, Tensor] = {}
+        self._turned: dict[tuple[torch.dtype, bool], Tensor] = {}
 
     # --- building -----------------------------------------------------------------------------------------------------
 
@@ -148,6 +154,17 @@ class Graph:
         if dtype not in self._weights:
             self._weights[dtype] = self.weight.to(dtype)
         return self._weights[dtype]
+
+    def turned_weight(self, dtype: torch.dtype, mean: bool) -> Tensor:
+        """The weights, divided by the rows' degrees for a mean, in the order of edges by source; kept."""
+        if (dtype, mean) not in self._turned:
+            weight = self.weight_as(dtype)
+            if mean:
+                share = self.structure.shares.to(dtype)
+                weight = share if weight is None else weight * share
+            assert weight is not None
+            self._turned[dtype, mean] = weight.detach()[self.structure.transposed[1]]
+        return self._turned[dtype, mean]
 
     def transpose(self) -> Graph:
         """Every edge turned round; made once, and its transpose is this graph."""

@@ -30,6 +30,14 @@ class Structure:
     """
 
     def __init__(self, indptr: Tensor, indices: Tensor, num_cols: int, order: str | None = None) -> None:
+        if indptr.dtype is not torch.int64 or indices.dtype not in (torch.int32, torch.int64):
+            raise TypeError(
+                f"graph: expected indptr int64, indices int32 or int64, got {indptr.dtype} and {indices.dtype}"
+            )
+        if indptr.ndim != 1 or indices.ndim != 1 or not indptr.is_contiguous() or not indices.is_contiguous():
+            raise ValueError("graph: expected indptr and indices to be contiguous vectors")
+        if indptr.numel() == 0:
+            raise ValueError("graph: expected indptr of num_rows + 1 numbers, got none")
         self.indptr, self.indices = indptr, indices
         self.num_rows, self.num_cols, self.num_edges = indptr.numel() - 1, num_cols, indices.numel()
         self.order = order
@@ -41,7 +49,8 @@ class Structure:
             indices.data_ptr(),
             indices.dtype is torch.int64,
         )
-        self._transposed: tuple[Structure, Tensor] | None = None
+        self.source_order: Tensor | None = None
+        self.known_transposed: tuple[Structure, Tensor] | None = None
 
     @classmethod
     def from_edges(cls, target: Tensor, source: Tensor, num_rows: int, num_cols: int) -> tuple[Structure, Tensor]:
@@ -66,19 +75,24 @@ class Structure:
     @property
     def transposed(self) -> tuple[Structure, Tensor]:
         """Edges by source, and the position here of every edge there; made once."""
-        if self._transposed is None:
+        if self.known_transposed is None:
             indptr, indices, position = transpose(self.native, self.indices.dtype)
             other = Structure(indptr, indices, self.num_rows, self.order)
             back = torch.empty_like(position)
             back[position] = torch.arange(position.numel())
-            other._transposed = self, back
-            self._transposed = other, position
-        return self._transposed
+            other.known_transposed = self, back
+            self.known_transposed = other, position
+        return self.known_transposed
 
     @cached_property
     def rows(self) -> Tensor:
         """The target of every edge (num_edges,), int64."""
         return torch.repeat_interleave(torch.arange(self.num_rows), self.degrees, output_size=self.num_edges)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """What every edge counts in its row's mean (num_edges,), float64."""
+        return self.degrees.to(torch.float64).reciprocal()[self.rows]
 
     @cached_property
     def degrees(self) -> Tensor:

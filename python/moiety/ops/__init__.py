@@ -1,5 +1,9 @@
 """Torch operators over the compiled core."""
 
+from moiety.ops.graph_attention import edge_softmax, gat_aggregate
+from moiety.ops.graph_common import CudaModuleMissing
+from moiety.ops.graph_sddmm import sddmm
+from moiety.ops.graph_spmm import spmm
 from moiety.ops.quadratic import quadratic
 
-__all__ = ["quadratic"]
+__all__ = ["CudaModuleMissing", "edge_softmax", "gat_aggregate", "quadratic", "sddmm", "spmm"]

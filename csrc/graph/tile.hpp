@@ -1,0 +1,65 @@
+// Register tiles: how the kernels cut features into vectors, over Lanes<T> of the file that includes this one after its
+// vector_*.hpp.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "graph/spmm.hpp"
+
+namespace moiety::graph {
+namespace {
+
+// How far ahead of the edge at hand sources are fetched: bytes under way, and at least so many edges.
+constexpr int64_t prefetch_bytes = 4096;
+constexpr int64_t prefetch_edges = 8;
+
+inline void prefetch_row(const void* p, int64_t bytes) {
+    for (int64_t offset = 0; offset < bytes; offset += 64)
+        __builtin_prefetch(static_cast<const char*>(p) + offset, 0, 3);
+}
+
+// `Vectors` vectors of a row; the last one holds `tail` features when `Partial`.
+template <class T, int Vectors, bool Partial>
+struct Tile {
+    using L = Lanes<T>;
+    static constexpr int64_t bytes = Vectors * L::lanes * static_cast<int64_t>(sizeof(T));
+    static constexpr int64_t ahead = std::max(prefetch_edges, prefetch_bytes / bytes);
+
+    static typename L::Register load(const T* p, int v, int64_t tail) {
+        return Partial && v + 1 == Vectors ? L::load_partial(p + v * L::lanes, tail) : L::load(p + v * L::lanes);
+    }
+    template <class To, class Register>
+    static void store(To* p, int v, Register value, int64_t tail) {
+        if (Partial && v + 1 == Vectors)
+            L::store_partial(p + v * L::lanes, value, tail);
+        else
+            L::store(p + v * L::lanes, value);
+    }
+};
+
+// tile.template operator()<Vectors, Partial>(feature, tail) over the tiles of one row: of the widest kind as long as
+// that goes, then one or two more.
+template <class T, int Widest, class F>
+inline void for_row_tiles(int64_t width, const F& tile) {
+    constexpr int64_t lanes = Lanes<T>::lanes;
+    int64_t f = 0;
+    for (; f + Widest * lanes <= width; f += Widest * lanes) tile.template operator()<Widest, false>(f, lanes);
+    if constexpr (Widest == 8)
+        if (f + 4 * lanes <= width) tile.template operator()<4, false>(f, lanes), f += 4 * lanes;
+    if (f == width) return;
+    const int64_t vectors = (width - f + lanes - 1) / lanes, tail = width - f - (vectors - 1) * lanes;
+    if (tail == lanes) {
+        if (vectors == 1) tile.template operator()<1, false>(f, tail);
+        if (vectors == 2) tile.template operator()<2, false>(f, tail);
+        if (vectors == 3) tile.template operator()<3, false>(f, tail);
+    } else {
+        if (vectors == 1) tile.template operator()<1, true>(f, tail);
+        if (vectors == 2) tile.template operator()<2, true>(f, tail);
+        if (vectors == 3) tile.template operator()<3, true>(f, tail);
+        if (vectors == 4) tile.template operator()<4, true>(f, tail);
+    }
+}
+
+}  // namespace
+}  // namespace moiety::graph

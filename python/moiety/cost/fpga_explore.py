@@ -162,8 +162,9 @@ def priced(name: str, ring: int = 32, fraction_bits: int | None = None) -> Progr
     from moiety.models import create_model
     from moiety.models.registry import find_model, list_models
 
-    if name not in list_models():
-        raise ValueError(f"model is {name!r}: expected a program's file or one of {', '.join(list_models())}")
+    if name not in list_models(inputs="images"):
+        names = ", ".join(list_models(inputs="images"))
+        raise ValueError(f"model is {name!r}: expected a program's file or one of {names}")
     torch.manual_seed(0)
     model = create_model(name).eval()
     bounds = {"input": 2.0}

@@ -1,6 +1,7 @@
 """What a run is asked to do: one TOML file, or the name of a shipped one, as frozen dataclasses.
 
-`moiety search` and `moiety train` read the same file; each section says which of them uses it.
+`moiety search` and `moiety train` read the same file; each section says which of them uses it. `moiety train` reads
+files with `task = "nodes"` as well, whose settings are in `nodes.config`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from moiety.search import FitConfig, SearchConfig
 
+from .nodes.config import NodesConfig
 from .settings import SettingsError, assign, build
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "TargetConfig",
     "TeacherConfig",
     "load_config",
+    "load_task",
     "shipped",
 ]
 
@@ -166,6 +169,14 @@ def load_config(config: str, sets: Sequence[str] = ()) -> RunConfig:
 
     Raises `SettingsError`, which names the setting.
     """
+    found = load_task(config, sets)
+    if not isinstance(found, RunConfig):
+        raise SettingsError(f"{config} is of the task {found.task!r}: expected images, which are what is searched on")
+    return found
+
+
+def load_task(config: str, sets: Sequence[str] = ()) -> RunConfig | NodesConfig:
+    """The same for whatever `task` it is of: "images", which need not be said, or "nodes" of a graph."""
     path = Path(config)
     if not path.is_file():
         if config not in shipped():
@@ -177,4 +188,10 @@ def load_config(config: str, sets: Sequence[str] = ()) -> RunConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no TOML file: {error}") from None
     values.setdefault("name", path.stem)
-    return build(RunConfig, assign(values, sets))
+    values = assign(values, sets)
+    task = values.get("task", "images")
+    if task == "nodes":
+        return build(NodesConfig, values)
+    if task != "images":
+        raise SettingsError(f"setting task is {task!r}: expected 'images' or 'nodes'")
+    return build(RunConfig, {key: value for key, value in values.items() if key != "task"})

@@ -118,7 +118,7 @@ def _part(event: dict[str, Any]) -> float:
     """Of a trial: the search is taken for one half, the training for the other."""
     epochs, steps = event.get("epochs") or 1, event.get("steps") or 1
     within: float = min((event.get("epoch", 0) + event.get("step", 0) / steps) / epochs, 1.0)
-    return within if event.get("part") == "shared" else (within + (event.get("part") == "fit")) / 2
+    return within if event.get("part") in ("shared", "nodes") else (within + (event.get("part") == "fit")) / 2
 
 
 def _said(event: dict[str, Any]) -> str:
@@ -134,6 +134,8 @@ def _outcome(folder: Path) -> str:
     result = _read(folder / "result.json")
     if "test" not in result:
         return f"done in {_span(result.get('spent', 0.0))}"
+    if "predicted" not in result:
+        return f"test accuracy {result['test']:.2%}, {_span(result.get('spent', 0.0))}"
     return (
         f"test accuracy {result['test']:.2%} at {result['predicted'] * 1e3:.1f} ms predicted, "
         f"{_span(result.get('spent', 0.0))}"

@@ -19,11 +19,12 @@ from .distributed import agree, process_group, world
 from .files import read_json, write_atomic
 from .folder import open_run
 from .measure import key_of, measure_all
+from .place import RESULT
 from .results import Network, Results, Target, read_results, write_results
-from .trial import RESULT, Trial, needs_teacher, train_teacher
+from .trial import Trial, needs_teacher, train_teacher
 from .trials import Place, run_trials
 
-__all__ = ["Where", "run_search", "run_train", "summary"]
+__all__ = ["Where", "make_trials", "run_search", "run_train", "summary"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Where:
     trials_on: Place = "processes"
     jobs: int = 0
 
-    def jobs_of(self, config: RunConfig) -> int:
+    def jobs_of(self, threads: int) -> int:
+        """How many trials of so many threads run at once."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.jobs or max(1, cores // config.threads)
+        return self.jobs or max(1, cores // threads)
 
 
 def run_search(
@@ -53,8 +55,8 @@ def run_search(
         _teach(out, bench, shown)
         targets = agree(lambda: _targets(config, bench.latency))
         shared, trials = _plan(config, targets)
-        _make(out, shared, config, where, shown, "shared weights")
-        made = _make(out, trials, config, where, shown, "networks")
+        make_trials(out, shared, config.threads, where, shown, "shared weights")
+        made = make_trials(out, trials, config.threads, where, shown, "networks")
         return _finish(out, "search", bench, list(zip(trials, made, strict=True)), targets, shown)
 
 
@@ -70,7 +72,7 @@ def run_train(
         if needs_teacher(config):
             _teach(out, bench, shown)
         trials = [Trial("train", seed) for seed in config.seeds]
-        made = _make(out, trials, config, where, shown, "networks")
+        made = make_trials(out, trials, config.threads, where, shown, "networks")
         return _finish(out, "train", bench, list(zip(trials, made, strict=True)), (), shown)
 
 
@@ -106,21 +108,22 @@ def _plan(config: RunConfig, targets: Sequence[Target]) -> tuple[list[Trial], li
     return shared, trials
 
 
-def _make(
-    out: Path, trials: Sequence[Trial], config: RunConfig, where: Where | None, shown: Display, title: str
+def make_trials(
+    out: Path, trials: Sequence[Trial], threads: int, where: Where | None, shown: Display, title: str
 ) -> list[dict[str, Any]]:
+    """The results of the trials, made where it is wanted and shown meanwhile."""
     where = where or Where()
-    jobs = min(where.jobs_of(config), len(trials))
+    jobs = min(where.jobs_of(threads), len(trials))
     place = where.trials_on
     if world() > 1 or (place == "processes" and jobs == 1):
         place = "here"
     shown.begin(title, len(trials))
     if place != "here":
-        return run_trials(out, trials, place, jobs, config.threads, shown.watch)
+        return run_trials(out, trials, place, jobs, threads, shown.watch)
     results: list[dict[str, Any]] = []
     for trial in trials:  # one at a time, so that this process's own work is watched from beside it
         with shown.following(trial.name):
-            results += run_trials(out, [trial], place, jobs, config.threads, lambda *_: None)
+            results += run_trials(out, [trial], place, jobs, threads, lambda *_: None)
         shown.watch([], [done.name for done in trials[: len(results)]])
     return results
 

@@ -39,14 +39,12 @@ from moiety.search import (
 from .bench import Bench, calibration, compile_program
 from .checkpoint import Checkpoint
 from .config import RunConfig
-from .distributed import agree, first
+from .distributed import agree
 from .files import read_json, write_atomic, write_json
-from .metrics import Metrics, read_metrics
+from .metrics import read_metrics
+from .place import RESULT, WEIGHTS, Place
 
 __all__ = ["RESULT", "Trial", "needs_teacher", "run_trial", "train_teacher"]
-
-RESULT, WEIGHTS = "result.json", "weights.safetensors"
-PULSE_S = 0.5  # between two messages of how far a trial is
 
 
 @dataclass(frozen=True)
@@ -69,40 +67,6 @@ class Trial:
             parts.append(self.choice)
         parts.append(f"seed{self.seed}")
         return "-".join([*parts, *([str(self.index)] if self.index else [])])
-
-
-class Place:
-    """A trial's folder, and how its progress is told. Under torchrun only the first process writes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.writes = first()
-        self.metrics = Metrics(folder / "metrics.jsonl") if self.writes else None
-        self._told = 0.0
-
-    def checkpoint(self, part: str) -> Checkpoint:
-        return Checkpoint(self.folder / f"checkpoint-{part}.safetensors", self.metrics, part, writes=self.writes)
-
-    def progress(self, part: str) -> Callable[[dict[str, Any]], None]:
-        """Epochs go into the metrics; what lies between is only shown."""
-
-        def tell(event: dict[str, Any]) -> None:
-            if self.metrics is None:
-                return
-            done, steps = event.get("step"), event.get("steps")
-            if done is None or done == steps:
-                self.metrics.record(part, event)
-            if time.monotonic() - self._told > PULSE_S:
-                self._told = time.monotonic()
-                shown = {key: value for key, value in event.items() if isinstance(value, (int, float, str))}
-                write_json(self.folder / "progress.json", {"part": part, **shown})
-
-        return tell
-
-    def finish(self, document: dict[str, Any]) -> None:
-        if self.writes:
-            write_json(self.folder / RESULT, document)
-            (self.folder / "progress.json").unlink(missing_ok=True)
 
 
 def run_trial(run: Path, trial: Trial, bench: Bench) -> dict[str, Any]:

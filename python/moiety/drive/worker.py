@@ -11,30 +11,44 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .trial import Trial
 
 __all__ = ["answer", "main"]
 
 
 def answer(run: Path, words: dict[str, Any]) -> dict[str, Any]:
     """The result of the trial with the fields `words`, in a run whose config.toml and teacher are there."""
-    from .config import load_config
-    from .trial import Trial, run_trial
+    from .trial import Trial
 
-    bench = _benches.get(run)
-    if bench is None:
-        import torch
-
-        from .bench import Bench
-
-        config = load_config(str(run / "config.toml"))
-        torch.set_num_threads(config.threads)
-        bench = _benches[run] = Bench(config, run / "teacher" / "weights.safetensors")
-    return run_trial(run, Trial(**words), bench)
+    if run not in _makers:
+        _makers[run] = _maker(run)
+    return _makers[run](Trial(**words))
 
 
-_benches: dict[Path, Any] = {}
+def _maker(run: Path) -> Callable[[Trial], dict[str, Any]]:
+    import torch
+
+    from .config import RunConfig, load_task
+
+    config = load_task(str(run / "config.toml"))
+    torch.set_num_threads(config.threads)
+    if not isinstance(config, RunConfig):
+        from .nodes.running import Workshop
+
+        return Workshop(run, config).make
+    from .bench import Bench
+    from .trial import run_trial
+
+    bench = Bench(config, run / "teacher" / "weights.safetensors")
+    return lambda trial: run_trial(run, trial, bench)
+
+
+_makers: dict[Path, Callable[[Trial], dict[str, Any]]] = {}
 
 
 def main(run: Path) -> None:

@@ -1,9 +1,10 @@
 """A trained network in one safetensors file that says how to build it, what it was trained on and how good it is.
 
 Metadata, each value as JSON: `version`; `model` {"name", "kwargs"} of `create_model`; `gates` {path: choice} of an
-architecture, empty for a network as its factory makes it; `input_shape` [channels, height, width]; `preprocessing`
-{"mean", "std"}; `classes`; `activation_bounds` {module path: largest magnitude of its output}, what
-`moiety.private.compile` takes as calibration; `accuracy`; `trained_on`; and what else the writer adds.
+architecture, empty for a network as its factory makes it; `input_shape` [channels, height, width], or of a network for
+graphs `features`, as many as a node has; `preprocessing` {"mean", "std"}; `classes`; `activation_bounds` {module path:
+largest magnitude of its output}, what `moiety.private.compile` takes as calibration; `accuracy`; `trained_on`; and what
+else the writer adds.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def save_network(
     """
     from safetensors.torch import save
 
-    for key in ("model", "input_shape"):
-        if key not in metadata:
-            raise ValueError(f"metadata of a network: expected {key!r} in it, found {', '.join(metadata)}")
+    if "model" not in metadata or not {"input_shape", "features"} & metadata.keys():
+        raise ValueError(
+            f"metadata of a network: expected 'model' and 'input_shape' (or 'features'), found {', '.join(metadata)}"
+        )
     tensors = {}
     for name, tensor in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):  # only training counts
@@ -76,10 +78,15 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"{name}: expected a network's file of version {FILE_VERSION}, found {metadata.get('version')!r}"
         )
-    model, shape, gates = (metadata.get(key) for key in ("model", "input_shape", "gates"))
+    model, shape, gates, features = (metadata.get(key) for key in ("model", "input_shape", "gates", "features"))
     if not (isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("kwargs"), dict)):
         raise ValueError(f"{name}: expected a model's name and kwargs, found {model!r}")
-    if not (isinstance(shape, list) and len(shape) == 3 and all(isinstance(n, int) and 0 < n < 1 << 16 for n in shape)):
+    if shape is None and features is not None:
+        if not isinstance(features, int) or features < 1:
+            raise ValueError(f"{name}: expected how many features a node has, found {features!r}")
+    elif not (
+        isinstance(shape, list) and len(shape) == 3 and all(isinstance(n, int) and 0 < n < 1 << 16 for n in shape)
+    ):
         raise ValueError(f"{name}: expected an input shape [channels, height, width], found {shape!r}")
     if not isinstance(gates, dict):
         raise ValueError(f"{name}: expected gates as an object of choices, found {gates!r}")

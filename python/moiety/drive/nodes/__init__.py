@@ -1,0 +1,1 @@
+"""`moiety train` for the classification of a graph's nodes (`task = "nodes"`)."""

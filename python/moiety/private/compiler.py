@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,20 @@ def first_tensor(batch: Any) -> torch.Tensor:
     return batch
 
 
+def over(model: torch.nn.Module, graph: Any) -> torch.nn.Module:
+    """The model with the graph as its second argument: forward(x). Modules and parameters are the model's own."""
+    if graph is None:
+        return model
+    bound = copy.copy(model)
+    bound.forward = lambda x: model.forward(x, graph)
+    return bound
+
+
+def sample_of(example: torch.Tensor, graph: Any) -> torch.Tensor:
+    """Of a graph's features (nodes, features), or (1, nodes, features), the sample; of anything else, itself."""
+    return example[0] if graph is not None and example.dim() == 3 else example
+
+
 def batches(data: Any) -> Iterable[Any]:
     import torch
 
@@ -58,6 +73,8 @@ def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
 
     for batch in batches(data):
         x = first_tensor(batch)
+        if tuple(x.shape) == graph.input.shape:  # one graph
+            x = x[None]
         if tuple(x.shape[1:]) != graph.input.shape:
             raise ValueError(f"expected calibration data of shape (N, {graph.input.shape}), found {tuple(x.shape)}")
         evaluate(x, observe)
@@ -92,7 +109,7 @@ def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
     return found
 
 
-def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None) -> dict[str, float]:
+def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None, graph: Any = None) -> dict[str, float]:
     """Largest magnitude of every module's output (and of "input") over the data: JSON to pass to `compile` later.
 
     Also of the input of every quadratic activation of `moiety.nn`, as "PATH:input"; `RangeWatch.static_bounds` of the
@@ -100,12 +117,14 @@ def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None) -> 
 
     data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch
     serves as example if `example_inputs` is not given; then `data` must allow a second iteration.
+    graph: as for `compile`; then data are features (nodes, features), or several of them.
     """
     if example_inputs is None:
         example_inputs = next(iter(batches(data)))
-    graph = export(model, first_tensor(example_inputs))
-    largest, _ = measure(graph, data)
-    bounds = {INPUT: largest[graph.input]}
+    example = sample_of(first_tensor(example_inputs), graph)
+    floats = export(over(model, graph), example, whole=graph is not None)
+    largest, _ = measure(floats, data)
+    bounds = {INPUT: largest[floats.input]}
     for node, value in largest.items():
         for path in node.paths:
             bounds[path] = max(bounds.get(path, 0.0), value)
@@ -144,6 +163,7 @@ def compile(
     input_bound: float | None = None,
     margin_bits: int = 2,
     metadata: Mapping[str, Any] | None = None,
+    graph: Any = None,
 ) -> Program:
     """Compiles a module in evaluation mode to a two-party program.
 
@@ -159,6 +179,9 @@ def compile(
     example) shows.
     margin_bits: a calibrated bound is 2^margin_bits times the measured maximum; at least 2.
     metadata: public JSON to carry along (class names, preprocessing).
+    graph: for a model over a graph, what it takes second: `model(x, graph)`, a `moiety.graph.Graph` or an edge_index.
+    The graph and its weights are public, they become part of the program; example_inputs are the features of all nodes
+    (nodes, features), which make one sample of the program.
 
     Raises `UnsupportedOperator` (operator, module path, source line), `RangeError` (which tensor, which bound, what
     to do), and ValueError for a model in training mode or one that `torch.export` cannot trace.
@@ -171,27 +194,29 @@ def compile(
         raise ValueError(f"expected output 'logits' or 'class', found {output!r}")
     if margin_bits < 2:
         raise ValueError(f"expected a margin of at least 2 bits, found {margin_bits}")
-    example = first_tensor(example_inputs)
+    whole = graph is not None
+    example = sample_of(first_tensor(example_inputs), graph)
     if not example.is_floating_point():
         raise TypeError(f"expected a floating-point example input, found {example.dtype}")
-    graph = export(model, example)
-    simplify(graph)
-    complete_squares(graph)
-    if output == "class" and graph.output.kind != "argmax":
-        last = graph.output
-        graph.output = Node("argmax", [last], last.shape[1:], {"axis": 0}, last.source, last.where)
-    kind = "class" if graph.output.kind == "argmax" else "logits"
+    floats = export(over(model, graph), example, whole)
+    simplify(floats)
+    complete_squares(floats)
+    if output == "class" and floats.output.kind != "argmax":
+        last, axis = floats.output, len(floats.output.shape) - 1 if whole else 0
+        shape = last.shape[:axis] + last.shape[axis + 1 :]
+        floats.output = Node("argmax", [last], shape, {"axis": axis}, last.source, last.where)
+    kind = "class" if floats.output.kind == "argmax" else "logits"
 
     named = calibration if isinstance(calibration, Mapping) else None
     measured: dict[Node, float] = {}
     samples = 0
     if named is not None:
-        measured = by_module(graph, named)
+        measured = by_module(floats, named)
     elif calibration is not None:
-        measured, samples = measure(graph, calibration)
-    bound = choose_input_bound(input_bound, measured.pop(graph.input, None), named, example)
+        measured, samples = measure(floats, calibration)
+    bound = choose_input_bound(input_bound, measured.pop(floats.input, None), named, example)
     floor = FLOOR_UNITS * 2.0**-fraction_bits
     limits = {node: 2.0**margin_bits * value + floor for node, value in measured.items()}
-    lowering = Lowering(graph, ring, fraction_bits, bound, limits, check_range)
+    lowering = Lowering(floats, ring, fraction_bits, bound, limits, check_range)
     certificate = Certificate(bound, margin_bits, samples, check_range)
     return lowering.run().finish(certificate, kind, metadata or {})

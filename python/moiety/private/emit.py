@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from moiety.private.graph import Floats, Node
-from moiety.private.program import Array, Certificate, Op, Program, Tensor
+from moiety.private.program import HELD, PUBLIC, Array, Certificate, Op, Program, Tensor
 from moiety.private.ranges import Interval, RangeError, bits_for
+from moiety.private.sparse import Sparse
 
 __all__ = ["Emitter", "quantise"]
 
 # Kinds whose output has the least bits of their inputs.
 LOCAL = ("add", "subtract", "concat", "reshape", "permute", "slice", "upsample", "pad")
+PUBLIC_LINEAR = ("add_constant", "sumpool", "scale", "spmm")
 
 
 def quantise(values: Floats, fraction: int) -> Floats:
@@ -39,6 +42,8 @@ class Emitter:
         self.intervals: list[Interval] = []
         self.ops: list[Op] = []
         self.values: dict[str, tuple[Floats, int]] = {}  # array name -> real values, fraction bits
+        self.public: dict[str, Array] = {}
+        self._public: dict[tuple[str, str, bytes], str] = {}  # what each public array holds -> its name
 
     def emit(
         self,
@@ -89,6 +94,23 @@ class Emitter:
         self.values[name] = (values, fraction)
         return quantise(values, fraction)
 
+    def sparse(self, matrix: Sparse, fraction: int) -> dict[str, Any]:
+        """Registers a public matrix and returns the attributes of its product. Equal arrays are held once."""
+        held: dict[str, Array | None] = {
+            "indptr": matrix.indptr.astype(np.int64),
+            "indices": matrix.indices.astype(np.int32),
+            "values": None if matrix.values is None else encode(matrix.values, fraction, self.ring),
+        }
+        attrs: dict[str, Any] = {"fraction": fraction}
+        for key, array in held.items():
+            if array is None:
+                attrs[key] = None
+                continue
+            content = (key, array.dtype.str, hashlib.sha256(array.data).digest())
+            attrs[key] = self._public.setdefault(content, f"public{len(self._public)}.{key}")
+            self.public[attrs[key]] = array
+        return attrs
+
     def finish(self, certificate: Certificate, output_kind: str, metadata: Mapping[str, Any]) -> Program:
         """The program of all operations that the last one needs."""
         used = {self.ops[-1].output, self.ops[0].output}
@@ -99,11 +121,12 @@ class Emitter:
         tensors = self.narrow(ops)
         numbers = {op.output: i for i, op in enumerate(ops)}
         arrays: dict[str, Array] = {}
+        public: dict[str, str] = {}  # provisional name -> name
         final: list[Op] = []
         layer = 0
         for op in ops:
             attrs = dict(op.attrs)
-            for key in ("weight", "bias", "c2", "c1", "c0", "value"):
+            for key in HELD:
                 if isinstance(attrs.get(key), str):
                     values, fraction = self.values[attrs[key]]
                     attrs[key] = f"{op.kind}{numbers[op.output]}.{key}"
@@ -111,6 +134,10 @@ class Emitter:
             if op.kind == "linear":
                 attrs["layer"] = layer
                 layer += 1
+            for key in PUBLIC:
+                if isinstance(attrs.get(key), str):
+                    name = public.setdefault(attrs[key], f"graph{len(public)}.{key}")
+                    attrs[key] = name
             final.append(Op(op.kind, tuple(numbers[i] for i in op.inputs), numbers[op.output], attrs, op.source))
         program = Program(
             ring=self.ring,
@@ -121,6 +148,7 @@ class Emitter:
             certificate=certificate,
             output_kind=output_kind,
             metadata=dict(metadata),
+            public={name: self.public[before] for before, name in public.items()},
         )
         program.validate()
         return program
@@ -132,7 +160,7 @@ class Emitter:
         for op in reversed(ops):
             out = need.get(op.output, tensors[op.output].bits)
             for i in op.inputs:
-                if op.kind in LOCAL or op.kind in ("add_constant", "sumpool", "scale"):
+                if op.kind in LOCAL + PUBLIC_LINEAR:
                     wanted = out
                 else:
                     wanted = int(op.attrs.get("bits", tensors[i].bits))
@@ -144,6 +172,6 @@ class Emitter:
                 tensors[op.output] = dataclasses.replace(t, bits=max(fits, need[op.output]))
             elif op.kind in LOCAL:
                 tensors[op.output] = dataclasses.replace(t, bits=min(tensors[i].bits for i in op.inputs))
-            elif op.kind in ("add_constant", "sumpool", "scale"):
+            elif op.kind in PUBLIC_LINEAR:
                 tensors[op.output] = dataclasses.replace(t, bits=tensors[op.inputs[0]].bits)
         return tensors

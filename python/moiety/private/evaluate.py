@@ -124,6 +124,9 @@ class Evaluator:
             for axis, factor in enumerate(a["factors"][5 - x.dim() :], start=2):
                 x = x.repeat_interleave(factor, dim=axis)
             return x
+        if kind == "spmm":
+            product: torch.Tensor = a["sparse"].apply(x)
+            return product
         if kind == "resample":
             positions = x.reshape(n, x.shape[1], -1)
             spread: torch.Tensor = torch.matmul(positions, self.constants[node, "matrix"].T)
@@ -132,6 +135,7 @@ class Evaluator:
             "relu": lambda: torch.relu(x),
             "hardtanh": lambda: torch.clamp(x, a["low"], a["high"]),
             "square": lambda: x * x,
+            "factor": lambda: x * a["factor"],
             "add": lambda: x + inputs[1],
             "subtract": lambda: x - inputs[1],
             "multiply": lambda: x * inputs[1],

@@ -273,6 +273,8 @@ class Inference:
                 return kernels.pool_sum(x, kernel, stride, padding).reshape(shape)
             case "scale":
                 return x * np.array(op.attrs["factor"], np.int64).astype(dtype)
+            case "spmm":
+                return sparse_product(self.program, op, x)
             case "shift_left":
                 return x << dtype.type(op.attrs["shift"])
             case "add_constant":
@@ -320,6 +322,15 @@ class Inference:
                 "this input drives the network out of its certified range: compile with calibration data that "
                 "covers it, or with a larger margin"
             )
+
+
+def sparse_product(program: Program, op: Op, x: Share) -> Share:
+    """A public sparse matrix on the last axis of x (batch, ..., columns): (batch, ..., rows)."""
+    indptr, indices = (program.public[op.attrs[key]] for key in ("indptr", "indices"))
+    values = None if op.attrs["values"] is None else program.public[op.attrs["values"]]
+    across = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)  # the kernel reads the entries of a node together
+    y: Share = kernels.csr_matmul(indptr, indices, values, across)
+    return np.ascontiguousarray(y.T).reshape(*x.shape[:-1], -1)
 
 
 def _broadcast(array: Share, y: Tensor) -> Share:

@@ -1,4 +1,9 @@
-"""From a torch module to the float graph, through `torch.export` with a free batch dimension."""
+"""From a torch module to the float graph, through `torch.export`.
+
+Usually with a free batch dimension, axis 0. A model over a graph is exported *whole*: its input (nodes, features) is
+one sample, and the first axis of every tensor, nodes or edges, is the last one of the float graph's, so that features
+are channels like those of images and what follows needs to know nothing about graphs.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moiety.private import operators_pool, operators_shape  # noqa: F401 (they fill HANDLERS)
+from moiety.private import operators_graph, operators_pool, operators_shape  # noqa: F401 (they fill HANDLERS)
 from moiety.private.graph import Graph, Node
-from moiety.private.operators import HANDLERS, HINTS, Refused
+from moiety.private.operators import HANDLERS, HINTS, Refused, permute
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +32,19 @@ VIEWS = frozenset((
     "movedim", "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes",
     "squeeze", "swapaxes", "t", "tensor_split", "to", "transpose", "unbind", "unflatten", "unsqueeze", "view",
     "view_as",
+))
+# fmt: on
+
+
+# Operators over space, of which a model over a graph has none.
+# fmt: off
+SPATIAL = frozenset((
+    "convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "_adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "upsample_nearest1d",
+    "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d",
+    "pixel_shuffle", "channel_shuffle", "native_channel_shuffle", "constant_pad_nd", "pad",
 ))
 # fmt: on
 
@@ -79,10 +97,13 @@ class Missing:
 class Builder:
     """Makes the nodes of one exported graph; handlers see the call that is being translated through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
         self.current: Any = None  # the torch.fx node that is being translated
         self.operator = ""
         self.batch: Any = None
+        self.permuted: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        self.trained: set[Any] = set()  # torch.fx nodes that parameters enter, and nothing private
 
     def node(self, kind: str, inputs: list[Node], shape: Sequence[int], **attrs: Any) -> Node:
         """A node with the current call's module path and source line."""
@@ -97,6 +118,11 @@ class Builder:
 
     def axis(self, x: Node, axis: int) -> int:
         """An axis of the batched tensor as an axis of the sample."""
+        if self.whole:
+            rank = len(x.shape)
+            if not -rank <= axis < rank:
+                raise Refused(f"there is no axis {axis} of {rank}")
+            return (axis - 1) % rank
         rank = len(x.shape) + 1
         if not -rank <= axis < rank or axis % rank == 0:
             raise Refused("it works along the batch axis")
@@ -104,6 +130,8 @@ class Builder:
 
     def keeps_batch(self) -> bool:
         """Has the current call's result the batch as axis 0?"""
+        if self.whole:
+            return True
         value = self.current.meta["val"]
         value = value[0] if isinstance(value, (tuple, list)) else value
         return value.dim() > 0 and bool(value.shape[0] == self.batch)
@@ -113,7 +141,8 @@ class Builder:
         value = self.current.meta["val"]
         if not self.keeps_batch():
             raise Refused(f"its result of shape {tuple(value.shape)} does not keep the batch as axis 0")
-        return tuple(int(n) for n in value.shape[1:])
+        shape = tuple(int(n) for n in value.shape)
+        return (*shape[1:], *shape[:1]) if self.whole else shape[1:]
 
 
 def refuse_training(model: torch.nn.Module) -> None:
@@ -125,8 +154,9 @@ def refuse_training(model: torch.nn.Module) -> None:
             )
 
 
-def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
-    """The float graph of `model` for inputs like `example` (batch first), before any pass.
+def export(model: torch.nn.Module, example: torch.Tensor, whole: bool = False) -> Graph:
+    """The float graph of `model` for inputs like `example` (batch first), before any pass. whole: `example` is one
+    sample, (nodes, features).
 
     Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in
     training mode, that `torch.export` cannot trace, or that has not one tensor in and one tensor out.
@@ -137,21 +167,24 @@ def export(model: torch.nn.Module, example: torch.Tensor) -> Graph:
     if example.dim() < 2:
         raise ValueError(f"expected an example input with the batch as axis 0, found shape {tuple(example.shape)}")
     # Two samples: torch.export treats a batch of one as a constant.
-    pair = example[:1].expand(2, *example.shape[1:]).contiguous()
-    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    given = example if whole else example[:1].expand(2, *example.shape[1:]).contiguous()
+    shapes = None if whole else ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.export.export(model, (pair,), dynamic_shapes=({0: batch},), strict=False)
+            if whole:
+                model(given)  # what layers make of a graph once and keep is made of numbers, not of a trace
+            program = torch.export.export(model, (given,), dynamic_shapes=shapes, strict=False)
             if mutates_views(program.graph):
                 program = program.run_decompositions({})  # functional form; operators stay whole (takes a while)
     except Exception as error:  # torch.export raises many kinds
         first = str(error).strip().splitlines()
         raise ValueError(
-            f"torch.export cannot trace the model with a free batch dimension ({type(error).__name__}: "
-            f"{first[0] if first else ''}): remove control flow that depends on data or on the batch size"
+            f"torch.export cannot trace the model{'' if whole else ' with a free batch dimension'} "
+            f"({type(error).__name__}: {first[0] if first else ''}): remove control flow that depends on data"
+            f"{'' if whole else ' or on the batch size'}"
         ) from error
-    return translate(program)
+    return translate(program, whole)
 
 
 def operator_name(fx: Any) -> str:
@@ -179,26 +212,29 @@ def mutates_views(graph: Any) -> bool:
     return False
 
 
-def constants_of(program: Any) -> dict[str, Any]:
-    """Placeholder name -> parameter, buffer or constant tensor."""
+def constants_of(program: Any) -> tuple[dict[str, Any], set[str]]:
+    """Placeholder name -> parameter, buffer or constant tensor; and which are parameters."""
     from torch.export.graph_signature import InputKind
 
     found: dict[str, Any] = {}
+    parameters: set[str] = set()
     for spec in program.graph_signature.input_specs:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             store = program.state_dict if spec.target in program.state_dict else program.constants
             found[spec.arg.name] = store[spec.target].detach()
-    return found
+            if spec.kind == InputKind.PARAMETER:
+                parameters.add(spec.arg.name)
+    return found, parameters
 
 
-def translate(program: Any) -> Graph:
+def translate(program: Any, whole: bool = False) -> Graph:
     """The float graph of an exported program."""
     import torch
 
-    constants = constants_of(program)
+    constants, parameters = constants_of(program)
     values: dict[Any, Any] = {}
     made: dict[Any, Any] = {}  # what each call returned, before any mutation
-    builder = Builder()
+    builder = Builder(whole)
     inputs = []
     output: Any = None
 
@@ -216,11 +252,14 @@ def translate(program: Any) -> Graph:
         if fx.op == "placeholder":
             if fx.name in constants:
                 values[fx] = constants[fx.name]
+                if fx.name in parameters:
+                    builder.trained.add(fx)
                 continue
             shape = fx.meta["val"].shape
             builder.batch = shape[0]
-            values[fx] = builder.node("input", [], [int(n) for n in shape[1:]])
-            inputs.append(values[fx])
+            given = builder.node("input", [], [int(n) for n in (shape if whole else shape[1:])])
+            inputs.append(given)
+            values[fx] = last_first(builder, given) if whole else given
         elif fx.op == "output":
             output = resolve(fx.args[0])
         elif fx.op == "get_attr":
@@ -228,6 +267,8 @@ def translate(program: Any) -> Graph:
         else:
             values[fx] = call(builder, fx, [resolve(a) for a in fx.args], {k: resolve(v) for k, v in fx.kwargs.items()})
             made[fx] = values[fx]
+            if any(argument in builder.trained for argument in fx.all_input_nodes):
+                builder.trained.add(fx)
             if in_place(operator_name(fx)):
                 values[fx.args[0]] = values[fx]  # later readers of the old value
     if len(inputs) != 1:
@@ -236,7 +277,17 @@ def translate(program: Any) -> Graph:
     if len(outputs) != 1 or not isinstance(outputs[0], Node):
         raise ValueError(f"expected a network with one output tensor that depends on its input, found {len(outputs)}")
     mark_module_outputs(made)
-    return Graph(inputs[0], outputs[0])
+    return Graph(inputs[0], first_last(builder, outputs[0]) if whole else outputs[0])
+
+
+def last_first(builder: Builder, x: Node) -> Node:
+    """(nodes, features...) -> (features..., nodes), as a whole graph's tensors are kept."""
+    return permute(builder, x, [*range(1, len(x.shape)), 0])
+
+
+def first_last(builder: Builder, x: Node) -> Node:
+    """The way back, for the output."""
+    return permute(builder, x, [len(x.shape) - 1, *range(len(x.shape) - 1)])
 
 
 def contains_node(value: Any) -> bool:
@@ -274,10 +325,14 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
     builder.operator = operator_name(fx) or name
     if in_place(builder.operator):
         builder.operator = builder.operator[:-1]
-    handler = HANDLERS.get(builder.operator) if name.startswith("aten.") else None
+    if not name.startswith("aten."):
+        builder.operator = name.removesuffix(".default")  # with its library's name
+    handler = HANDLERS.get(builder.operator)
     try:
         if handler is None:
             raise Refused(HINTS.get(builder.operator, "it has no two-party form"))
+        if builder.whole and builder.operator in SPATIAL:
+            raise Refused("it works on images, and the nodes of a graph are none")
         kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "device", "layout")}
         return handler(builder, *args, **kwargs)
     except (Refused, TypeError) as error:

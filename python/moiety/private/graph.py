@@ -5,11 +5,16 @@ Shapes leave out the batch. Kinds, their attributes and the value they stand for
     input
     linear      conv (dict of ConvShape fields), weight, bias (None, (out_channels,) or the whole output), extra_bits
     affine      a * x + b; a, b: None or arrays that broadcast to the shape; divisor: for a public 1/divisor (then a,
-    b are None) relu, hardtanh (low, high), argmax (axis) maxpool     kernel, stride, padding, dilation (three entries
-    each), ceil_mode sumpool     kernel, stride, padding, count x2          c2 * x^2 + c1 * x + c0, arrays that
-    broadcast to the shape; square: x^2 add, subtract, multiply (two data inputs) resample    matrix (positions out,
-    positions in), the same for every channel; only before the passes concat (axis), reshape, permute (axes), slice
-    (axis, start, stop, step), pad (padding), upsample (factors)
+                b are None); public: a is a number of the code, which no parameter enters
+    relu, hardtanh (low, high), argmax (axis)
+    maxpool     kernel, stride, padding, dilation (three entries each), ceil_mode
+    sumpool     kernel, stride, padding, count
+    x2          c2 * x^2 + c1 * x + c0, arrays that broadcast to the shape; square: x^2
+    add, subtract, multiply (two data inputs)
+    resample    matrix (positions out, positions in), the same for every channel; only before the passes
+    spmm        sparse (private/sparse.py), public, on the last axis
+    factor      x * factor, a public number
+    concat (axis), reshape, permute (axes), slice (axis, start, stop, step), pad (padding), upsample (factors)
 """
 
 from __future__ import annotations

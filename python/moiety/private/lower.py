@@ -22,6 +22,7 @@ import numpy as np
 from moiety.private import ranges
 from moiety.private.emit import Emitter, quantise
 from moiety.private.graph import Graph, Node, per_channel
+from moiety.private.lower_graph import enlarges, sparse_scale
 from moiety.private.ranges import Interval, bits_for
 
 __all__ = ["Lowering"]
@@ -30,10 +31,10 @@ SAME_SIZE = ("concat", "reshape", "permute")
 ENLARGING = ("upsample", "pad")
 PAIR = ("add", "subtract")
 NARROW = ("relu", "hardtanh", "maxpool")
-WIDE = ("input", "linear", "x2", "square", "multiply")
+WIDE = ("input", "linear", "x2", "square", "multiply", "spmm", "factor")
 # Where a measured bound replaces a proved one. Not after an activation: how large its rare values get is known better
 # from what it was applied to, whose measured magnitude counts both signs.
-MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool")
+MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool", "spmm", "factor")
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8
 # Readers of a layer whose input stayed at the scale of a product, and the bits of the ring that are kept free for them.
@@ -97,7 +98,9 @@ class Lowering:
                 passed = mine
             elif node.kind in ENLARGING:
                 passed = {"full" if want == "opened" else want for want in mine}
-            elif node.kind in ("square", "sumpool") or is_division(node):
+            elif node.kind == "spmm" and enlarges(node):
+                passed = {"full"}
+            elif node.kind in ("square", "sumpool", "spmm", "factor") or is_division(node):
                 passed = {"raw"}
             else:  # add, subtract, slice, constants
                 passed = {"low" if want == "low" else "raw" for want in mine}
@@ -164,6 +167,9 @@ class Lowering:
                 weight, bias, conv = (user.attrs[key] for key in ("weight", "bias", "conv"))
                 y = self.tighten(user, ranges.linear_interval(x, node.shape, weight, bias, conv)).bound
                 fits = self.has_room(user, y if bias is None else max(y, float(np.abs(bias).max())), fraction)
+            elif user.kind == "spmm":
+                more = sparse_scale(user, self.f)
+                fits = self.untruncated(user, bound * user.attrs["sparse"].reach, fraction + more)
             elif is_map(user):
                 b = user.attrs["b"]
                 y = bound * float(np.abs(user.attrs["a"]).max()) + (0.0 if b is None else float(np.abs(b).max()))
@@ -177,9 +183,23 @@ class Lowering:
     def has_room(self, layer: Node, bound: float, fraction: int) -> bool:
         """Does the layer's result on an input of this scale leave the bits that its readers need: one for an exact
         truncation, the others for sums? Averages and products would need more."""
-        scale = fraction + self.f + int(layer.attrs.get("extra_bits", 0))
-        simple = all(user.kind in ROOMY or is_constant_add(user) or is_map(user) for user in self.users[layer])
-        return simple and bits_for(bound, scale) <= self.ring - ROOM_BITS
+        return self.leaves_room(layer, bound, fraction + self.f + int(layer.attrs.get("extra_bits", 0)))
+
+    def leaves_room(self, node: Node, bound: float, scale: int) -> bool:
+        """Does a value of this magnitude and scale, and what sparse products and axes make of it?"""
+        if bits_for(bound, scale) > self.ring - ROOM_BITS:
+            return False
+        for user in self.users[node]:
+            if user.kind == "spmm":
+                more = sparse_scale(user, self.f)
+                fits = self.leaves_room(user, bound * user.attrs["sparse"].reach, scale + more)
+            elif user.kind == "permute":
+                fits = self.leaves_room(user, bound, scale)
+            else:
+                fits = user.kind in ROOMY or is_constant_add(user) or is_map(user)
+            if not fits:
+                return False
+        return True
 
     # ---- intervals --------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from moiety.private import ranges
 from moiety.private.graph import Node, matrix_conv, per_channel
+from moiety.private.lower_graph import lower_factor, lower_sparse
 from moiety.private.ranges import Interval, bits_for
 from moiety.private.squares import GUARD_BITS
 
@@ -204,4 +205,6 @@ LAYERS: dict[str, Layer] = {
     "x2": lower_x2,
     "square": lower_square,
     "multiply": lower_product,
+    "spmm": lower_sparse,
+    "factor": lower_factor,
 }

@@ -200,6 +200,8 @@ def _(
 def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
     """y = x W^T + bias along the last axis: a 1x1 convolution with that axis as channels."""
     x, weight = need_data(x), constant(w, "weight")
+    if b.whole and len(x.shape) > 1:  # the nodes come last, behind the features
+        x = permute(b, x, [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2])
     rest = x.shape[:-1]
     if rest:
         x = permute(b, x, [len(rest), *range(len(rest))])
@@ -213,7 +215,8 @@ def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
         bias=None if bias is None else constant(bias, "bias"),
         extra_bits=0,
     )
-    return permute(b, y, [*range(1, len(rest) + 1), 0]) if rest else y
+    y = permute(b, y, [*range(1, len(rest) + 1), 0]) if rest else y
+    return permute(b, y, [*range(len(rest) - 1), len(rest), len(rest) - 1]) if b.whole and rest else y
 
 
 @handles("addmm")
@@ -324,10 +327,19 @@ def pad(b: Builder, x: Node, padding: Sequence[tuple[int, int]]) -> Node:
 
 def permute(b: Builder, x: Node, axes: Sequence[int]) -> Node:
     """Axes of the sample, without the batch."""
+    if b.whole and x.kind == "permute":  # of a permutation: one, or none
+        axes, x = [x.attrs["axes"][i] for i in axes], x.inputs[0]
     if list(axes) == list(range(len(x.shape))):
         return x
+    if b.whole:
+        key = x, tuple(axes)
+        if key not in b.permuted:
+            b.permuted[key] = b.node("permute", [x], tuple(x.shape[i] for i in axes), axes=list(axes))
+        return b.permuted[key]
     return b.node("permute", [x], tuple(x.shape[i] for i in axes), axes=list(axes))
 
 
 def reshape(b: Builder, x: Node, shape: Sequence[int]) -> Node:
+    if b.whole and x.kind == "reshape":
+        x = x.inputs[0]
     return x if tuple(shape) == x.shape else b.node("reshape", [x], tuple(shape))

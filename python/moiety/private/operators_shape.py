@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-def broadcast(x: Node, value: Any) -> Floats:
+def broadcast(b: Builder, x: Node, value: Any) -> Floats:
     """A constant operand with as many axes as the sample has; its batch axis, if any, must have extent 1."""
     array = constant(value, "operand")
     rank = len(x.shape)
-    if array.ndim == rank + 1:
+    if array.ndim == rank + 1 and not b.whole:
         if array.shape[0] != 1:
             raise Refused(f"a constant of shape {array.shape} differs between the samples of a batch")
         array = array[0]
     if array.ndim > rank:
         raise Refused(f"a constant of shape {array.shape} does not fit a sample of shape {x.shape}")
     array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    if b.whole and rank:
+        array = np.moveaxis(array, 0, -1)
     if any(n not in (1, m) for n, m in zip(array.shape, x.shape, strict=True)):
         raise Refused(f"a constant of shape {array.shape} would enlarge a sample of shape {x.shape}")
     return array
@@ -78,7 +80,7 @@ def add(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
         return b.node("add", [x, y], x.shape)
     if is_data(y):
         return add(b, multiply(b, y, alpha), x)
-    return b.node("affine", [x], x.shape, a=None, b=broadcast(x, y) * alpha)
+    return b.node("affine", [x], x.shape, a=None, b=broadcast(b, x, y) * alpha)
 
 
 def multiply(b: Builder, x: Any, y: Any) -> Node:
@@ -89,7 +91,9 @@ def multiply(b: Builder, x: Any, y: Any) -> Node:
         x, y = y, x
     if isinstance(y, (int, float)) and y == 1:
         return need_data(x)
-    return b.node("affine", [x], x.shape, a=broadcast(x, y), b=None)
+    # Of a graph's model a number of the code is public, and may go into a public matrix.
+    public = {"public": True} if b.whole and isinstance(y, (int, float)) else {}
+    return b.node("affine", [x], x.shape, a=broadcast(b, x, y), b=None, **public)
 
 
 @handles("add")
@@ -118,6 +122,8 @@ def _(b: Builder, x: Any, y: Any, rounding_mode: str | None = None) -> Node:
         raise Refused("division by a value that depends on the network's input, or a rounded one")
     if isinstance(y, (int, float)) and float(y).is_integer() and y >= 1:
         return divide(b, need_data(x), int(y))
+    if b.whole and isinstance(y, (int, float)) and y != 0:
+        return multiply(b, x, 1 / y)
     return multiply(b, x, 1 / constant(y, "divisor"))
 
 
@@ -138,9 +144,22 @@ def _(b: Builder, x: Any, exponent: Any) -> Node:
     return need_data(x) if exponent == 1 else multiply(b, x, x)
 
 
+@handles("lerp")
+def _(b: Builder, x: Any, y: Any, weight: Any) -> Node:
+    if not isinstance(weight, (int, float)):
+        raise Refused("expected a weight that is a number")
+    return add(b, multiply(b, x, 1 - weight), multiply(b, y, weight))
+
+
 @handles("addcmul")
 def _(b: Builder, x: Any, y: Any, z: Any, value: float = 1) -> Node:
     return add(b, x, multiply(b, y, z), value)
+
+
+def drops_nodes(b: Builder, x: Node) -> None:
+    """Refuses to drop the first axis of a whole graph's tensor where another one would take its place."""
+    if b.whole and len(x.shape) > 2:
+        raise Refused(f"it drops the axis of the nodes of a tensor with {len(x.shape)} axes: reshape it to two first")
 
 
 @handles("mean", "sum")
@@ -151,6 +170,8 @@ def _(b: Builder, x: Any, axes: Any = None, keepdim: bool = False, **_: Any) -> 
         raise Refused("a reduction over all axes mixes the samples of a batch")
     reduced = sorted({b.axis(x, axis) for axis in ([axes] if isinstance(axes, int) else axes)})
     kept = [i for i in range(rank) if i not in reduced]
+    if rank - 1 in reduced and not keepdim:
+        drops_nodes(b, x)
     count = math.prod(x.shape[i] for i in reduced)
     rows = math.prod(x.shape[i] for i in kept)
     # Kept axes first, reduced ones last, then one sum over rows.
@@ -173,12 +194,21 @@ def _(b: Builder, parts: Sequence[Any], axis: int = 0) -> Node:
 
 @handles("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
 def _(b: Builder, x: Any, *_: Any) -> Node:
-    return reshape(b, need_data(x), b.result_shape())
+    x, shape = need_data(x), b.result_shape()
+    if not b.whole or x.shape[-1:] == shape[-1:]:
+        return reshape(b, x, shape)
+    rank, new = len(x.shape), len(shape)
+    y = permute(b, x, [rank - 1, *range(rank - 1)]) if rank else x
+    y = reshape(b, y, (*shape[-1:], *shape[:-1]))
+    return permute(b, y, [*range(1, new), 0]) if new else y
 
 
 @handles("permute")
 def _(b: Builder, x: Any, axes: Sequence[int]) -> Node:
     x = need_data(x)
+    if b.whole:
+        rank = len(x.shape)
+        return permute(b, x, [(axes[(p + 1) % rank] - 1) % rank for p in range(rank)])
     rank = len(x.shape) + 1
     order = [axis % rank for axis in axes]
     if order[0] != 0:
@@ -209,7 +239,7 @@ def cut(b: Builder, x: Node, axis: int, start: int, stop: int, step: int = 1) ->
 @handles("slice")
 def _(b: Builder, x: Any, axis: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Node:
     x = need_data(x)
-    if axis % (len(x.shape) + 1) == 0:
+    if not b.whole and axis % (len(x.shape) + 1) == 0:
         # x[:, ...] slices the whole batch; anything else would drop samples, which the result's batch axis shows.
         if start in (None, 0) and step == 1 and b.keeps_batch():
             return need_data(x)
@@ -228,6 +258,8 @@ def _(b: Builder, x: Any, axis: int, start: int, length: int) -> Node:
 def _(b: Builder, x: Any, axis: int, index: int) -> Node:
     x = need_data(x)
     axis = b.axis(x, axis)
+    if axis == len(x.shape) - 1:
+        drops_nodes(b, x)
     index %= x.shape[axis]
     y = cut(b, x, axis, index, index + 1)
     return reshape(b, y, x.shape[:axis] + x.shape[axis + 1 :])
@@ -351,5 +383,7 @@ def _(b: Builder, x: Any, axis: int | None = None, keepdim: bool = False) -> Nod
     if axis is None:
         raise Refused("argmax over the whole batch: give it a dim")
     axis = b.axis(x, axis)
+    if axis == len(x.shape) - 1 and not keepdim:
+        drops_nodes(b, x)
     y = b.node("argmax", [x], x.shape[:axis] + x.shape[axis + 1 :], axis=axis)
     return reshape(b, y, b.result_shape()) if keepdim else y

@@ -12,6 +12,7 @@ import numpy as np
 
 from moiety.private.evaluate import convolve
 from moiety.private.graph import Floats, Graph, Node, matrix_conv, per_channel
+from moiety.private.passes_graph import gather_public, order_products
 from moiety.private.polynomial import fuse_polynomials
 
 __all__ = ["simplify"]
@@ -23,6 +24,7 @@ CARRIERS = ("reshape", "permute", "upsample")
 
 def simplify(graph: Graph) -> None:
     """All passes, in place."""
+    gather_public(graph)
     pool_first(graph)
     merge_padding(graph)
     fold_back(graph, repeat=False)
@@ -32,6 +34,7 @@ def simplify(graph: Graph) -> None:
     fold_resampling(graph)
     sink_affines(graph)
     fold_forward(graph)
+    order_products(graph)
     drop_idle_activations(graph)
 
 

@@ -3,9 +3,10 @@
 Mathematics and meaning of every operation: docs/engine.md, section 1. This module imports neither torch nor the
 compiled core, so that a server or a dealer starts quickly.
 
-The *weightless* part of a program (shapes, scales, compared widths, public constants) is what a client may have; the
-arrays (weights, biases, coefficients) and the certificate's bounds stay with the server. `Program.hash` covers the
-weightless part only, so both parties compute the same value; `Program.weights_hash` covers the arrays.
+The *weightless* part of a program (shapes, scales, compared widths, public constants, the graph of a graph model) is
+what a client may have; the arrays (weights, biases, coefficients) and the certificate's bounds stay with the server.
+`Program.hash` covers the weightless part only, so both parties compute the same value; `Program.weights_hash` covers
+the arrays.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,15 @@ import numpy.typing as npt
 
 __all__ = ["FORMAT_VERSION", "Certificate", "Op", "Program", "ProgramError", "Tensor", "load"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FORMAT_NAME = "moiety-program"
 METADATA_KEY = "moiety.program"
 HASH_KEY = "moiety.sha256"
 # No program that the compiler makes comes near it; a file that claims more is refused before it is parsed.
 MAX_JSON_BYTES = 64 << 20
+# Attributes that name arrays: those that the server holds, and those that are public.
+HELD = ("weight", "bias", "c2", "c1", "c0", "value")
+PUBLIC = ("indptr", "indices", "values")
 
 Array = npt.NDArray[Any]
 
@@ -96,6 +101,7 @@ class Program:
     """A compiled network in static single assignment form: ``ops[i].output`` are distinct and only used afterwards.
 
     `arrays`: name -> ring elements (uint32 or uint64 by `ring`), held by the server only; empty without weights.
+    `public`: name -> array of the weightless part: the pattern and coefficients of sparse products.
     `output_kind`: "logits" (real values at any scale) or "class" (an index). `metadata`: free public JSON (class
     names, preprocessing).
     """
@@ -109,6 +115,7 @@ class Program:
     output_kind: str = "logits"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     version: int = FORMAT_VERSION
+    public: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -132,13 +139,21 @@ class Program:
 
     @property
     def array_names(self) -> tuple[str, ...]:
-        """Names of all arrays that the operations refer to, in order of first use."""
-        names: dict[str, None] = {}
-        for op in self.ops:
-            for key in ("weight", "bias", "c2", "c1", "c0", "value"):
-                if isinstance(op.attrs.get(key), str):
-                    names[op.attrs[key]] = None
-        return tuple(names)
+        """Names of all server-held arrays that the operations refer to, in order of first use."""
+        return self._named(HELD)
+
+    @property
+    def public_names(self) -> tuple[str, ...]:
+        """The same of the public arrays."""
+        return self._named(PUBLIC)
+
+    def _named(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        found = (op.attrs.get(key) for op in self.ops for key in keys)
+        return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+    @cached_property
+    def _public_digests(self) -> dict[str, str]:
+        return {name: str(hash_arrays({name: array}).hexdigest()) for name, array in sorted(self.public.items())}
 
     @property
     def hash(self) -> str:
@@ -181,16 +196,19 @@ class Program:
                 }
                 for op in self.ops
             ],
+            "public": self._public_digests,
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays as JSON values: the weightless part and, with weights, the certificate's bounds."""
+        """Everything but the arrays as JSON values: the weightless part (of public arrays their sha256) and, with
+        weights, the certificate's bounds."""
         document = self.public_json()
         document["bounds"] = [[t.bound, t.how] for t in self.tensors] if self.has_weights else None
         return document
 
     def without_weights(self) -> Program:
-        """What a client may have: shapes, scales, compared widths and public constants; no arrays and no bounds."""
+        """What a client may have: shapes, scales, compared widths, public constants and graphs; no held arrays and no
+        bounds."""
         certificate = None if self.certificate is None else dataclasses.replace(self.certificate, withheld=True)
         tensors = tuple(dataclasses.replace(t, bound=None, how="") for t in self.tensors)
         return dataclasses.replace(self, arrays={}, certificate=certificate, tensors=tensors)
@@ -207,11 +225,12 @@ class Program:
 
         self.validate()
         text = canonical(self.to_json())
-        metadata = {METADATA_KEY: text.decode(), HASH_KEY: file_hash(text, self.arrays)}
+        arrays = {**self.arrays, **self.public}
+        metadata = {METADATA_KEY: text.decode(), HASH_KEY: file_hash(text, arrays)}
         # Into a neighbouring file first: a crash leaves no half-written program under the name.
         target = os.fspath(path)
         partial = f"{target}.partial"
-        save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, partial, metadata)
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial, metadata)
         os.replace(partial, target)
 
     def summary(self) -> str:
@@ -302,7 +321,9 @@ def load(path: str | os.PathLike[str]) -> Program:
 
 
 def from_json(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Program:
-    """The program of `to_json` (or of `public_json`: then without weights) and its arrays; not yet validated."""
+    """The program of `to_json` (or of `public_json`: then without weights) and its arrays; not yet validated.
+
+    Raises ValueError for public arrays other than the description's."""
     bounds = document.get("bounds")
     tensors = tuple(
         Tensor(
@@ -320,20 +341,26 @@ def from_json(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Progr
         Op(str(o["kind"]), tuple(int(i) for i in o["inputs"]), int(o["output"]), dict(o["attrs"]), str(o["source"]))
         for o in document["ops"]
     )
+    public = {str(name): arrays[name] for name in document["public"]}
     c = document["certificate"]
     certificate = None
     if c is not None:
         certificate = Certificate(
             float(c["input_bound"]), int(c["margin_bits"]), int(c["samples"]), bool(c["checked"]), bounds is None
         )
-    return Program(
+    program = Program(
         ring=int(document["ring"]),
         fraction_bits=int(document["fraction_bits"]),
         tensors=tensors,
         ops=ops,
-        arrays=dict(arrays),
+        arrays={name: array for name, array in arrays.items() if name not in public},
         certificate=certificate,
         output_kind=str(document["output_kind"]),
         metadata=dict(document["metadata"]),
         version=int(document["version"]),
+        public=public,
     )
+    wrong = [name for name, digest in program._public_digests.items() if document["public"][name] != digest]
+    if wrong:
+        raise ValueError(f"the public arrays {', '.join(wrong)} are not those that the description names")
+    return program

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from moiety.private.graph import Floats
+from moiety.private.sparse import Sparse
 
-__all__ = ["Interval", "RangeError", "bits_for", "linear_interval"]
+__all__ = ["Interval", "RangeError", "bits_for", "linear_interval", "sparse_interval"]
 
 SLACK = 2.0**-40
 
@@ -121,6 +122,17 @@ def linear_interval(
         return make(low + offset, high + offset, joint(x))
     spread = [-1, *[1] * (bias.ndim - 1)]
     return make(low.reshape(spread) + bias, high.reshape(spread) + bias, joint(x))
+
+
+def sparse_interval(x: Interval, matrix: Sparse) -> Interval:
+    """Of a product with a public matrix on the last axis: one value for all positions of that axis, which the rows of
+    the largest and the least sums give."""
+    lo, hi = x.lo.min(axis=-1, keepdims=True), x.hi.max(axis=-1, keepdims=True)
+    positive, negative = matrix.sums()
+    # A row is a sum of weights p >= 0 on values in [lo, hi] and of weights m <= 0: p lo + m hi <= y <= p hi + m lo.
+    low = np.minimum(lo * positive.min(), lo * positive.max()) + np.minimum(hi * negative.min(), hi * negative.max())
+    high = np.maximum(hi * positive.min(), hi * positive.max()) + np.maximum(lo * negative.min(), lo * negative.max())
+    return make(low, high, joint(x))
 
 
 def quadratic_interval(x: Interval, c2: Floats, c1: Floats, c0: Floats) -> Interval:

@@ -139,6 +139,17 @@ class Machine:
         value: Integers = out.reshape(self.batch, *y.shape).view(self.signed)
         return value if op.attrs["bias"] is None else value + self.array(op.attrs["bias"], y)
 
+    def sparse(self, op: Op, x: Integers) -> Integers:
+        """Row by row: the entries' inputs, times their coefficients, summed up."""
+        public = self.program.public
+        indptr, indices = (public[op.attrs[key]] for key in ("indptr", "indices"))
+        terms = x[..., indices]
+        if op.attrs["values"] is not None:
+            terms = terms * public[op.attrs["values"]].view(self.signed)
+        ends = np.cumsum(terms, axis=-1, dtype=self.signed)  # wraps like the ring
+        ends = np.concatenate([np.zeros((*x.shape[:-1], 1), self.signed), ends], axis=-1)
+        return np.asarray(ends[..., indptr[1:]] - ends[..., indptr[:-1]])
+
     def step(self, op: Op) -> Any:
         """The operation's value (signed integers), not yet wrapped to its bits."""
         a, y = op.attrs, self.program.tensors[op.output]
@@ -170,6 +181,8 @@ class Machine:
             return x * self.signed.type(a["factor"])
         if op.kind == "shift_left":
             return x << a["shift"]
+        if op.kind == "spmm":
+            return self.sparse(op, x)
         if op.kind == "add":
             return x + ins[1]
         if op.kind == "subtract":

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from moiety.private.program import FORMAT_VERSION, Op, Program, ProgramError, Tensor
+from moiety.private.sparse import check_pattern
 
 __all__ = ["CONV_FIELDS", "conv_output", "pool_output", "validate"]
 
@@ -55,6 +56,7 @@ class Checker:
         self.program = program
         self.defined: set[int] = set()
         self.layers: list[int] = []
+        self.patterns: set[tuple[str, str, int]] = set()
 
     def fail(self, op: Op, message: str) -> NoReturn:
         where = f" in {op.source}" if op.source else ""
@@ -102,10 +104,14 @@ class Checker:
             self.operation(op)
         if sorted(self.layers) != list(range(len(self.layers))):
             raise ProgramError(f"malformed program: layers are not numbered 0..{len(self.layers) - 1}: {self.layers}")
+        unused = set(p.public) - set(p.public_names)
         if p.has_weights:
-            unused = set(p.arrays) - set(p.array_names)
-            if unused:
-                raise ProgramError(f"malformed program: arrays that no operation uses: {sorted(unused)}")
+            unused |= set(p.arrays) - set(p.array_names)
+        if unused:
+            raise ProgramError(f"malformed program: arrays that no operation uses: {sorted(unused)}")
+        both = set(p.arrays) & set(p.public)
+        if both:
+            raise ProgramError(f"malformed program: arrays that are public and held by the server: {sorted(both)}")
 
     def tensor(self, i: int, t: Tensor) -> None:
         p = self.program
@@ -271,6 +277,37 @@ def check_scale(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> N
     self.need(y.bits <= min(self.program.ring, x.bits + (add if op.kind == "shift_left" else 0)), op, "too many bits")
 
 
+def check_spmm(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    """A public sparse matrix on the last axis: its pattern, its coefficients, the scale that they add."""
+    arity(self, op, inputs, 1)
+    (x,) = inputs
+    names = [op.attrs[key] for key in ("indptr", "indices", "values")]
+    absent = [name for name in names if name is not None and name not in self.program.public]
+    self.need(not absent, op, f"its public arrays {absent} are missing")
+    indptr, indices = (self.program.public[name] for name in names[:2])
+    self.need(
+        indptr.dtype == np.int64 and indices.dtype == np.int32,
+        op,
+        f"expected pointers of int64 and indices of int32, found {indptr.dtype} and {indices.dtype}",
+    )
+    self.need(len(x.shape) > 0 and len(y.shape) > 0, op, "expected an axis to act on")
+    pattern = (names[0], names[1], x.shape[-1])
+    if pattern not in self.patterns:
+        try:
+            check_pattern(indptr, indices, x.shape[-1])
+        except ValueError as error:
+            self.fail(op, str(error))
+        self.patterns.add(pattern)
+    if names[2] is not None:
+        values = self.program.public[names[2]]
+        self.need(values.dtype == self.program.dtype, op, f"expected {self.program.dtype} values, found {values.dtype}")
+        self.need(values.shape == indices.shape, op, f"expected {indices.size} values, found {values.shape}")
+    self.need(y.shape == (*x.shape[:-1], indptr.size - 1), op, f"output {y.shape} does not fit {x.shape}")
+    fraction = op.attrs["fraction"]
+    self.need(fraction >= 0 and (names[2] is not None or fraction == 0), op, f"coefficients at scale 2^{fraction}")
+    self.need(y.fraction == x.fraction + fraction and y.bits <= x.bits, op, "scale or bits differ")
+
+
 def check_local(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
     """add, subtract, concat, reshape, permute, slice, upsample, pad: equal scales, bits = least of the inputs."""
     self.need(len(inputs) >= 1 and all(t.fraction == y.fraction for t in inputs), op, "scales differ")
@@ -342,6 +379,7 @@ CHECKS: dict[str, Check] = {
     "multiply": check_product,
     "scale": check_scale,
     "shift_left": check_scale,
+    "spmm": check_spmm,
     "add": check_local,
     "subtract": check_local,
     "concat": check_local,

@@ -20,6 +20,8 @@ from moiety.nn.graph.structure import (
     SelfLoops,
     Structure,
     as_graph,
+    at_sources,
+    at_targets,
     edge_values,
     pair_of,
     self_loops,
@@ -212,8 +214,7 @@ class GATConv(_Attention):
         if features is None and not dropout and not return_attention_weights:
             y = gat_aggregate(graph, h, score_source, score_target, self.negative_slope)
             return joined(self, y, target)
-        sources, targets = graph.edge_index
-        scores = score_source.index_select(0, sources) + score_target.index_select(0, targets)
+        scores = at_sources(graph, score_source) + at_targets(graph, score_target)
         if features is not None and self.lin_edge is not None:
             of_edges = linear(features, self.lin_edge.weight).view(shape)
             scores = scores + head_scores(of_edges, cast(Tensor, self.att_edge))
@@ -285,8 +286,7 @@ class GATv2Conv(_Attention):
             right = linear(target, self.lin_r.weight, self.lin_r.bias).view(shape)
         graph, features = prepared(self, edge_index, len(left), len(right), edge_attr)
 
-        sources, targets = graph.edge_index
-        z = left.index_select(0, sources) + right.index_select(0, targets)  # (E, H, C)
+        z = at_sources(graph, left) + at_targets(graph, right)  # (E, H, C)
         if features is not None:
             if self.lin_edge is None:
                 raise ValueError("GATv2Conv: got edge features: expected edge_dim to say how many")

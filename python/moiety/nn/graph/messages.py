@@ -15,8 +15,18 @@ from torch.nn import functional as F
 from moiety.graph import Graph
 from moiety.nn.graph.convolution import reduce_of
 from moiety.nn.graph.parts import linear
-from moiety.nn.graph.structure import Pair, Structure, as_graph, edge_values, pair_of, unweighted
-from moiety.ops import segment_reduce, spmm
+from moiety.nn.graph.structure import (
+    Pair,
+    Structure,
+    as_graph,
+    at_sources,
+    at_targets,
+    edge_values,
+    pair_of,
+    to_targets,
+    unweighted,
+)
+from moiety.ops import spmm
 
 __all__ = ["EdgeConv", "GINConv", "GINEConv"]
 
@@ -145,8 +155,7 @@ class GINEConv(_Isomorphism):
                 f"GINEConv: expected edge features of {source.shape[-1]} numbers, as nodes have, got "
                 f"{features.shape[-1]}: give edge_dim={features.shape[-1]}"
             )
-        messages = F.relu(source.index_select(0, graph.edge_index[0]) + features)
-        y = segment_reduce(messages, graph.indptr, "sum")
+        y = to_targets(graph, F.relu(at_sources(graph, source) + features))
         return self.nn(y if target is None else y + (1 + self.eps) * target)
 
 
@@ -183,8 +192,8 @@ class EdgeConv(nn.Module):
         reduce = reduce_of(self.aggr)
         first, rest = split(self.nn)
         if first is None:
-            x_i, x_j = ends(graph, source, target)
-            return segment_reduce(self.nn(torch.cat([x_i, x_j - x_i], -1)), graph.indptr, reduce)
+            x_i, x_j = at_targets(graph, target), at_sources(graph, source)
+            return to_targets(graph, self.nn(torch.cat([x_i, x_j - x_i], -1)), reduce)
 
         # W [x_i, x_j - x_i] + b = (W_1 - W_2) x_i + b + W_2 x_j: a product a node and no product an edge.
         w_1, w_2 = first.weight.chunk(2, 1)
@@ -192,14 +201,7 @@ class EdgeConv(nn.Module):
         if (reduce in ("max", "min") and rising(rest)) or (reduce == "mean" and isinstance(rest, nn.Identity)):
             y = rest(of_target + spmm(graph, of_source, reduce=reduce))
             return torch.where((graph.in_degrees() > 0).unsqueeze(1), y, 0.0)
-        x_i, x_j = ends(graph, of_source, of_target)
-        return segment_reduce(rest(x_i + x_j), graph.indptr, reduce)
+        return to_targets(graph, rest(at_targets(graph, of_target) + at_sources(graph, of_source)), reduce)
 
     def extra_repr(self) -> str:
         return f"aggr={self.aggr}"
-
-
-def ends(graph: Graph, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Values (E, ...) of each edge's target and source."""
-    sources, targets = graph.edge_index
-    return target.index_select(0, targets), source.index_select(0, sources)

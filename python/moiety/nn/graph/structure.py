@@ -28,12 +28,15 @@ __all__ = [
     "SelfLoops",
     "Structure",
     "as_graph",
+    "at_sources",
+    "at_targets",
     "degree_normalized",
     "edge_values",
     "gcn_graph",
     "pair_of",
     "remembered",
     "self_loops",
+    "to_targets",
     "unweighted",
 ]
 
@@ -114,6 +117,33 @@ def edge_values(structure: Structure, graph: Graph, values: Tensor | None) -> Te
 def unweighted(graph: Graph) -> Graph:
     """The same edges, each of weight one."""
     return graph if graph.weight is None else remembered(graph, "unweighted", lambda: graph.with_weight(None))
+
+
+def at_sources(graph: Graph, x: Tensor) -> Tensor:
+    """x (sources, ...) at the source of every edge (E, ...). As a product, whose gradient is one as well."""
+
+    def make() -> Graph:
+        return Graph.from_csr(torch.arange(graph.num_edges + 1), graph.indices, num_cols=graph.num_cols)
+
+    return cast(Tensor, spmm(remembered(graph, "at_sources", make), x))
+
+
+def at_targets(graph: Graph, x: Tensor) -> Tensor:
+    """x (targets, ...) at the target of every edge (E, ...)."""
+
+    def make() -> Graph:
+        return Graph.from_csr(torch.arange(graph.num_edges + 1), graph.edge_index[1], num_cols=graph.num_rows)
+
+    return cast(Tensor, spmm(remembered(graph, "at_targets", make), x))
+
+
+def to_targets(graph: Graph, values: Tensor, reduce: str = "sum") -> Tensor:
+    """Values of edges (E, ...) reduced over those that enter every target (targets, ...); 0 where there are none."""
+
+    def make() -> Graph:
+        return Graph.from_csr(graph.indptr, torch.arange(graph.num_edges), num_cols=graph.num_edges)
+
+    return cast(Tensor, spmm(remembered(graph, "to_targets", make), values, reduce=reduce))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,25 @@
 """Graphs as sparse matrices: built from anything, checked once, with what kernels and layers ask of them kept."""
 
 from moiety.graph.graph import Graph
+from moiety.graph.loader import Batch, ClusterBatch, ClusterLoader, NeighborLoader
+from moiety.graph.partitioning import EdgePartition, Partition, partition, partition_edges
+from moiety.graph.reorder import degree_order, rcm_order
+from moiety.graph.sampling import Sample, sample_neighbors
+from moiety.graph.walks import random_walks
 
-__all__ = ["Graph"]
+__all__ = [
+    "Batch",
+    "ClusterBatch",
+    "ClusterLoader",
+    "EdgePartition",
+    "Graph",
+    "NeighborLoader",
+    "Partition",
+    "Sample",
+    "degree_order",
+    "partition",
+    "partition_edges",
+    "random_walks",
+    "rcm_order",
+    "sample_neighbors",
+]

@@ -125,8 +125,8 @@ class NeighborLoader(_Shares):
     """Batches of seeds with their sampled k-hop neighbourhoods; needs neither pyg-lib nor torch-sparse.
 
     `data` is a `Graph`, with features `x` (nodes, ...) and labels `y` (nodes, ...) beside it, or a torch_geometric
-    `Data`. A Graph yields `Batch`es; a Data yields Data as PyG's loader does: attributes of nodes and edges are those of
-    the batch, with n_id, e_id (positions in ``data.edge_index``), batch_size and input_id, and the `Sample`, whose
+    `Data`. A Graph yields `Batch`es; a Data yields Data as PyG's loader does: node and edge attributes are those of the
+    batch, with n_id, e_id (positions in ``data.edge_index``), batch_size and input_id, and the `Sample`, whose
     blocks moiety's layers read, as ``sample``.
 
     - ``fanouts``: edges drawn for every node of each hop, -1 for all (PyG: num_neighbors).

@@ -115,7 +115,7 @@ class _Prepared:
         return ["dcf" if i in chosen else "circuit" for i in range(len(extra))]
 
 
-_LOCAL = ("shift", "sumpool", "move")
+_LOCAL = ("shift", "sumpool", "spmm", "move")
 
 
 class EngineBackend:

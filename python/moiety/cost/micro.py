@@ -9,6 +9,7 @@
 | conv | channels, filters, size, kernel, stride |
 | depthwise | channels, size, kernel, stride |
 | maxpool, avgpool | channels, size, kernel, stride; maxpool: bits |
+| spmm | channels, nodes, degree |
 
 Images are square; padding is kernel // 2 for convolutions and none for pools. Values do not matter to any cost: weights
 are random, bounds are zero, and scales are whatever makes a chain a valid program.
@@ -37,6 +38,7 @@ SHAPES: dict[str, dict[str, int]] = {
     "depthwise": {**_IMAGE, "kernel": 3, "stride": 1},
     "maxpool": {**_IMAGE, "kernel": 2, "stride": 2, "bits": 24},
     "avgpool": {**_IMAGE, "kernel": 2, "stride": 2},
+    "spmm": {"channels": 16, "nodes": 1024, "degree": 4},
 }
 KINDS = tuple(SHAPES)
 SIDE_BY_SIDE = ("shift", "argmax", "linear", "conv", "depthwise", "maxpool", "avgpool")
@@ -51,6 +53,7 @@ class _Builder:
         self.tensors = [Tensor(shape, FRACTION, ring, 0.0, "input")]
         self.ops = [Op("input", (), 0)]
         self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.public: dict[str, np.ndarray[Any, Any]] = {}
         self.layers = 0
         self.random = np.random.default_rng(0)
 
@@ -115,10 +118,23 @@ class _Builder:
             attrs |= {"count": kernel * kernel}
         return self.op(kind, x, shape=(channels, out, out), bits=bits or self.ring, attrs=attrs)
 
+    def sparse(self, x: int, degree: int) -> int:
+        """A weighted graph with so many random edges a node; all products of a program have the same one."""
+        nodes = self.tensors[x].shape[1]
+        if not self.public:
+            dtype = np.uint32 if self.ring == 32 else np.uint64
+            self.public = {
+                "indptr": np.arange(0, nodes * degree + 1, degree),
+                "indices": self.random.integers(0, nodes, nodes * degree, np.int32),
+                "values": self.random.integers(0, 1 << 16, nodes * degree, np.uint64).astype(dtype),
+            }
+        return self.op("spmm", x, attrs={"indptr": "indptr", "indices": "indices", "values": "values", "fraction": 0})
+
     def program(self, last: int) -> Program:
         self.op("output", last)
         certificate = Certificate(input_bound=1.0)
-        return Program(self.ring, FRACTION, tuple(self.tensors), tuple(self.ops), self.arrays, certificate)
+        tensors, ops = tuple(self.tensors), tuple(self.ops)
+        return Program(self.ring, FRACTION, tensors, ops, self.arrays, certificate, public=self.public)
 
 
 def _input_shape(kind: str, s: Mapping[str, int]) -> tuple[int, ...]:
@@ -128,6 +144,8 @@ def _input_shape(kind: str, s: Mapping[str, int]) -> tuple[int, ...]:
         return s["inputs"], 1, 1
     if kind == "open":
         return s["n"], 1, 1
+    if kind == "spmm":
+        return s["channels"], s["nodes"]
     if "channels" in s:
         return s["channels"], s["size"], s["size"]
     return (s["n"],)
@@ -168,6 +186,8 @@ def _one(b: _Builder, kind: str, s: Mapping[str, int], x: int) -> int:
             b.pool("maxpool", x, s["kernel"], s["stride"], bits)
         case "avgpool":
             b.pool("sumpool", x, s["kernel"], s["stride"])
+        case "spmm":
+            return b.sparse(x, s["degree"])
     return x
 
 
@@ -220,4 +240,5 @@ def single(kind: str, *, ring: int = 64, **shape: int) -> Program:
         b.op("output", b.op("truncate", 0, bits=s["bits"], attrs={"shift": 1}))
     else:
         _one(b, kind, s, b.open(0) if kind in ("linear", "conv", "depthwise") else 0)
-    return Program(ring, FRACTION, tuple(b.tensors), tuple(b.ops), b.arrays, Certificate(input_bound=1.0))
+    tensors, ops = tuple(b.tensors), tuple(b.ops)
+    return Program(ring, FRACTION, tensors, ops, b.arrays, Certificate(input_bound=1.0), public=b.public)

@@ -37,7 +37,14 @@ __all__ = ["Case", "cases", "machine", "profile"]
 
 Progress = Callable[[int, int, str], None]
 
-_WITHOUT_HOPS = (*SERVED, "shift", "move", "sumpool", "open")  # in a chain: nobody waits for an opening's sender
+_WITHOUT_HOPS = (
+    *SERVED,
+    "shift",
+    "move",
+    "sumpool",
+    "spmm",
+    "open",
+)  # in a chain: nobody waits for an opening's sender
 FULL_SIZES = (64, 1024, 8192, 65536)
 QUICK_SIZES = (64, 1024, 16384)
 SMALL = 8192  # elements
@@ -58,6 +65,14 @@ CONVS = (  # channels, filters, size, kernel, stride
 DEPTHWISE = ((16, 32, 3, 1), (32, 16, 3, 1), (96, 28, 3, 2), (384, 14, 3, 1), (960, 7, 3, 1))
 MATRICES = ((32, 10), (128, 10), (128, 100), (512, 10), (512, 1000))
 POOLS = ((16, 32, 2, 2), (32, 16, 2, 2), (64, 8, 2, 2), (64, 56, 3, 2))
+GRAPHS = (  # channels, nodes, degree
+    (16, 60, 4),
+    (16, 1000, 4),
+    (16, 4000, 16),
+    (64, 2700, 4),
+    (8, 15000, 8),
+    (40, 2700, 40),
+)
 RTT_MS = (1.0, 5.0, 40.0)  # at which the cost of waking is measured
 
 
@@ -121,6 +136,8 @@ def cases(quick: bool = False) -> list[Case]:
             add("sumpool", "avgpool", shape, more=24)
             for protocol in ("circuit", "dcf"):
                 add(f"maxpool-{protocol}", "maxpool", {**shape, "bits": 24}, comparison=protocol, more=3)
+        for channels, nodes, degree in GRAPHS[::2] if quick else GRAPHS:
+            add("spmm", "spmm", {"channels": channels, "nodes": nodes, "degree": degree}, more=24)
     # A batch only makes tensors longer, which the samples of 8 confirm.
     eight = ("circuit", "dcf", "linear", "truncate", "x2", "maxpool-circuit", "maxpool-dcf", "sumpool")
     small = [case for case in found if case.row in eight and case.shape.get("n", 2048) == 2048]

@@ -12,10 +12,12 @@ A row of a cost table holds a, b and c of one kind of operation in one ring, whi
 | linear | 1 | read and written: panels of the input, weights, output | multiply-adds |
 | matvec | 1 | the same | multiply-adds |
 | depthwise | 1 | read and written: input, weights, output | rows of the output, times taps |
+| spmm | 1 | read and written, the pattern included | cache lines gathered: entries, times those of a node |
 | shift, sumpool, move | 1 | read and written | elements written |
 
 `matvec` is a linear map with so few positions (`FEW`) that its weights are read where they lie, for little arithmetic
-each; `shift` is a local truncation, `move` every other local operation (sums, concatenation, slices, ...).
+each; `spmm` is the product with a public sparse matrix, `shift` a local truncation, `move` every other local operation
+(sums, concatenation, slices, ...).
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ ROWS = (
     "multiply",
     "x2",
     "sumpool",
+    "spmm",
     "move",
     "output",
 )
@@ -94,9 +97,19 @@ def work_of(program: Program, made: Plan, op: Op, requests: range, hops: Hops) -
         return Work(op.kind, len(hops), sent, n_in)
     if op.kind == "linear":
         return _linear(op, made.batch, n_in, n_out, word)
+    if op.kind == "spmm":
+        return _sparse(program, op, n_in, n_out, word)
     moved = word * (sum(made.batch * tensors[i].size for i in op.inputs) + n_out)
     row = {"truncate": "shift", "sumpool": "sumpool"}.get(op.kind, "move")
     return Work(row, 1, moved, n_out)
+
+
+def _sparse(program: Program, op: Op, n_in: int, n_out: int, word: int) -> Work:
+    held = [program.public[op.attrs[key]] for key in ("indptr", "indices", "values") if op.attrs[key] is not None]
+    channels = n_in // program.tensors[op.inputs[0]].shape[-1]
+    moved = word * (n_in + n_out) + sum(array.nbytes for array in held)
+    lines = -(-channels * word // 64)  # of a node's channels, which lie together
+    return Work("spmm", 1, moved, lines * held[1].size)
 
 
 def _linear(op: Op, batch: int, n_in: int, n_out: int, word: int) -> Work:

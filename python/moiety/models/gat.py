@@ -3,11 +3,15 @@ rank neighbours differently for every node (S. Brody, U. Alon and E. Yahav, ICLR
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 
 from moiety.models.graph_parts import FeatureDropout, GraphActivation, graph_activation, sizes
 from moiety.models.registry import register_model
 from moiety.nn.graph import Features, GATConv, GATv2Conv, Structure
+from moiety.nn.graph.attention import Attention
 
 __all__ = ["GAT", "gat", "gatv2"]
 
@@ -20,7 +24,7 @@ class GAT(nn.Module):
 
     def __init__(
         self,
-        conv: type[GATConv] | type[GATv2Conv],
+        conv: Callable[..., GATConv | GATv2Conv],
         shapes: list[tuple[int, int]],
         heads: int,
         out_heads: int,
@@ -61,10 +65,11 @@ def gat(
     dropout: float = 0.6,
     attention_dropout: float = 0.6,
     activation: GraphActivation | str = "elu",
+    attention: Attention = "softmax",
 ) -> GAT:
     """Means weighed by learned attention, eight heads of 8 features"""
     shapes = sizes(in_features, hidden, layers, num_classes)
-    return GAT(GATConv, shapes, heads, out_heads, dropout, attention_dropout, activation)
+    return GAT(partial(GATConv, attention=attention), shapes, heads, out_heads, dropout, attention_dropout, activation)
 
 
 @register_model("gatv2", paper="S. Brody, U. Alon and E. Yahav, How Attentive are Graph Attention Networks?, ICLR 2022")

@@ -6,7 +6,7 @@ features; with them it holds one score a edge and head. Parameters have the name
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ from moiety.ops import edge_softmax, gat_aggregate, spmm
 __all__ = ["GATConv", "GATv2Conv"]
 
 FillValue = float | Tensor | str
+Attention = Literal["softmax", "relu", "square"]
+WithCoefficients = tuple[Tensor, Tensor]  # (targets, H, C), (E, H)
 WithAttention = tuple[Tensor, tuple[Tensor, Tensor]]
 
 
@@ -66,7 +68,18 @@ def head_scores(x: Tensor, attention: Tensor) -> Tensor:
     return x.flatten(1) @ blocks.view(heads * channels, heads)
 
 
-def attend(graph: Graph, x: Tensor, scores: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+def attend_plainly(graph: Graph, x: Tensor, scores: Tensor, attention: Attention, dropout: float) -> WithCoefficients:
+    """Scores (E, H) through relu or a square, over the number of each target's edges, and the sum that they weigh.
+
+    No exponential and no division by a sum of scores, which two-party computation of private scores would pay for
+    dearly: ReLU over the number of terms (M. Wortsman et al., Replacing Softmax with ReLU in Vision Transformers, 2023,
+    arXiv 2309.08586), or the numerator of MPCFormer's 2Quad (D. Li et al., ICLR 2023, section 4) over it.
+    """
+    coefficients = F.dropout(F.relu(scores) if attention == "relu" else scores.square(), dropout)
+    return spmm(graph, x, coefficients, "mean"), coefficients
+
+
+def attend(graph: Graph, x: Tensor, scores: Tensor, dropout: float) -> WithCoefficients:
     """Softmax of the scores (E, H) over each target's edges, and the mean of x (sources, H, C) that it weighs."""
     coefficients = F.dropout(edge_softmax(graph, scores), dropout)
     return spmm(graph, x, coefficients), coefficients
@@ -140,7 +153,8 @@ class GATConv(_Attention):
     heads: K of them, concatenated (equation 5) or, with concat=False, averaged (equation 6). dropout: of the
     coefficients in training. edge_dim: edge features take part in the scores; a loop's are `fill_value`, by default the
     mean of those of the edges that enter its node. residual: adds a linear map of the target. Weights of the graph do
-    not count.
+    not count. attention: "softmax" as above; "relu" or "square" of the scores, without LeakyReLU, over the number of a
+    target's edges, which private inference takes (`attend_plainly`).
     """
 
     def __init__(
@@ -156,7 +170,10 @@ class GATConv(_Attention):
         fill_value: FillValue = "mean",
         bias: bool = True,
         residual: bool = False,
+        attention: Attention = "softmax",
     ) -> None:
+        if attention not in ("softmax", "relu", "square"):
+            raise ValueError(f"attention must be 'softmax', 'relu' or 'square', got {attention!r}")
         super().__init__(
             in_channels, out_channels, heads, concat, negative_slope, dropout, add_self_loops, edge_dim, fill_value,
             residual, bias,
@@ -167,6 +184,7 @@ class GATConv(_Attention):
             self.lin_src, self.lin_dst = (glorot_linear(size, width) for size in in_channels)
         else:
             self.lin = glorot_linear(in_channels, width)
+        self.attention = attention
         self.att_src = nn.Parameter(torch.empty(1, heads, out_channels))
         self.att_dst = nn.Parameter(torch.empty(1, heads, out_channels))
         self.att_edge = None if edge_dim is None else nn.Parameter(torch.empty(1, heads, out_channels))
@@ -211,14 +229,20 @@ class GATConv(_Attention):
             score_target = head_scores(g, self.att_dst)
 
         dropout = self.dropout if self.training else 0.0
-        if features is None and not dropout and not return_attention_weights:
+        fused = self.attention == "softmax" and features is None and not dropout and not return_attention_weights
+        if fused:
             y = gat_aggregate(graph, h, score_source, score_target, self.negative_slope)
             return joined(self, y, target)
         scores = at_sources(graph, score_source) + at_targets(graph, score_target)
         if features is not None and self.lin_edge is not None:
             of_edges = linear(features, self.lin_edge.weight).view(shape)
             scores = scores + head_scores(of_edges, cast(Tensor, self.att_edge))
-        y, coefficients = attend(graph, h, F.leaky_relu(scores, self.negative_slope), dropout)
+        if self.attention == "softmax":
+            y, coefficients = attend(graph, h, F.leaky_relu(scores, self.negative_slope), dropout)
+        else:
+            y, coefficients = attend_plainly(graph, h, scores, self.attention, dropout)
+            if return_attention_weights:
+                coefficients = coefficients / at_targets(graph, graph.in_degrees().to(scores.dtype).unsqueeze(1))
         result = joined(self, y, target)
         return (result, (graph.edge_index, coefficients)) if return_attention_weights else result
 

@@ -97,6 +97,30 @@ const std::map<std::string, Function>& functions() {
               const Number half = c.multiply(x[0], Number{0.5, 0});
               return c.multiply(half, c.add(one, c.special(std::erf(scaled.value), scaled)));
           }}},
+        {"softplus",
+         {1, 0,
+          [](Counter& c, const Operands& x, const Operands&) {
+              const Number power = c.add(one, exponential(c, x[0]));
+              return c.special(std::log(power.value), power);
+          }}},
+        {"lerp",  // from x[0] to x[1]
+         {2, 1,
+          [](Counter& c, const Operands& x, const Operands& s) {
+              return c.add(x[0], c.multiply(s[0], c.subtract(x[1], x[0])));
+          }}},
+        {"multiply_add",
+         {3, 0, [](Counter& c, const Operands& x, const Operands&) { return c.add(c.multiply(x[0], x[1]), x[2]); }}},
+        {"leaky_relu_backward",
+         {2, 1,
+          [](Counter& c, const Operands& x, const Operands& s) {
+              return choose(c, x[1].value > 0, x[0], c.multiply(x[0], s[0]), x[1]);
+          }}},
+        {"elu_backward",
+         {2, 1,
+          [](Counter& c, const Operands& x, const Operands& s) {
+              const Number below = c.multiply(x[0], c.multiply(exponential(c, x[1]), s[0]));
+              return choose(c, x[1].value > 0, x[0], below, x[1]);
+          }}},
         {"select",  // x[0] where x[2] is positive, else x[1]
          {3, 0,
           [](Counter& c, const Operands& x, const Operands&) { return choose(c, x[2].value > 0, x[0], x[1], x[2]); }}},

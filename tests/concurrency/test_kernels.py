@@ -129,9 +129,8 @@ def test_every_function_of_elements() -> None:
     assert set(graph_counted.functions()) == set(FUNCTIONS)
     x = np.array([-1.5, -0.25, 0.5, 2.0, 3.0])
     for name, function in FUNCTIONS.items():
-        scalars = {"fill": (2.0,), "add_scaled": (0.5,), "power": (3.0,), "leaky_relu": (0.2,), "elu": (1.0,)}.get(
-            name, (2.0,) if name.endswith(("_scalar", "_from")) else ()
-        )
+        takes_one = ("fill", "add_scaled", "power", "lerp", "leaky_relu", "elu", "leaky_relu_backward", "elu_backward")
+        scalars = (3.0,) if name in takes_one or name.endswith(("_scalar", "_from")) else ()
         kernel = Map(name, 5, (5,) * function.operands)
         y, count = run(
             kernel, *[abs(x) if name in ("log", "sqrt", "rsqrt") else x] * function.operands, scalars=scalars

@@ -37,6 +37,7 @@ __all__ = [
     "Index",
     "Kernel",
     "Map",
+    "Other",
     "Pattern",
     "Scatter",
     "Sddmm",
@@ -113,6 +114,14 @@ class Pattern:
         """How often each source that is used at all is used, most popular first."""
         counts = np.bincount(self.indices, minlength=1)
         return np.sort(counts[counts > 0])[::-1].astype(np.int64)
+
+    @cached_property
+    def transposed(self) -> tuple[Pattern, Integers]:
+        """Rows by source, and the position here of every edge there."""
+        position = np.argsort(self.indices, kind="stable")
+        targets = np.repeat(np.arange(self.rows, dtype=np.int64), self.degrees)[position]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(self.indices, minlength=self.num_cols))]).astype(np.int64)
+        return Pattern(indptr, targets, self.rows, self.index_bytes), position
 
     @property
     def pointer_bytes(self) -> int:
@@ -467,6 +476,11 @@ FUNCTIONS = {
     "elu": Function(1, multiplies=1, adds=1, compares=1, specials=1, depth=3),
     "silu": Function(1, multiplies=1, adds=1, specials=2, depth=4),
     "gelu": Function(1, multiplies=3, adds=1, specials=1, depth=4),
+    "softplus": Function(1, adds=1, specials=2, depth=3),
+    "lerp": Function(2, multiplies=1, adds=2, depth=3),
+    "multiply_add": Function(3, multiplies=1, adds=1, depth=2),
+    "leaky_relu_backward": Function(2, multiplies=1, compares=1),
+    "elu_backward": Function(2, multiplies=2, compares=1, specials=1, depth=3),
     "select": Function(3, compares=1),
     "relu_backward": Function(2, compares=1),
     "sigmoid_backward": Function(2, multiplies=2, adds=1, depth=3),
@@ -540,6 +554,25 @@ class Fold(Kernel):
     @property
     def compulsory(self) -> int:
         return self.count.loaded + self.count.stored
+
+
+@dataclass(frozen=True)
+class Other(Kernel):
+    """An operator without closed form here: counted as one operation an element of its result, and said to be so."""
+
+    operator: str
+    size: int
+    read: int  # bytes of its operands
+    word: int = 4
+    name: ClassVar[str] = "other"
+
+    @property
+    def count(self) -> Count:
+        return Count(specials=self.size, loaded=self.read, stored=self.size * self.word, depth=1 if self.size else 0)
+
+    @property
+    def compulsory(self) -> int:
+        return self.read + self.size * self.word
 
 
 def sizes_of(kernel: Kernel) -> dict[str, Any]:

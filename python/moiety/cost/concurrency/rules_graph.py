@@ -1,0 +1,107 @@
+"""Rules for this package's operators on graphs (`moiety.ops`), which hand over compressed rows as tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .kernels import Index, Pattern, Scatter, Sddmm, Spmm
+from .translate import Call, Patterns, array, mapped, rule
+
+__all__: list[str] = []
+
+Args = Sequence[Any]
+Named = dict[str, Any]
+Calls = list[Call] | None
+
+
+def heads_of(x: Tensor) -> tuple[int, int]:
+    """Heads and features of one: (nodes, H, D), or any other shape as one head."""
+    if x.ndim == 3:
+        return x.shape[1], x.shape[2]
+    return 1, x[0].numel() if len(x) else int(np.prod(x.shape[1:]))
+
+
+def multiplied(pattern: Pattern, x: Tensor, weight: Tensor | None, out: Tensor | None, reduce: str = "sum") -> Call:
+    """A product of the graph with x."""
+    heads, width = heads_of(x)
+    each = 0 if weight is None else weight.shape[1] if weight.ndim == 2 else 1
+    kernel = Spmm(pattern, heads, width, each, reduce, x.element_size())
+    return Call(kernel, (x,) if weight is None else (x, weight), (), out, x)
+
+
+@rule("moiety::spmm")
+def _spmm(patterns: Patterns, args: Args, named: Named, out: Tensor) -> list[Call]:
+    indptr, indices, x, weight, mean = args[:5]
+    return [multiplied(patterns.of(indptr, indices, x.shape[0]), x, weight, out, "mean" if mean else "sum")]
+
+
+@rule("moiety::spmm_extreme")
+def _spmm_extreme(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, Tensor]) -> list[Call]:
+    indptr, indices, x, weight, least = args[:5]
+    return [multiplied(patterns.of(indptr, indices, x.shape[0]), x, weight, out[0], "min" if least else "max")]
+
+
+@rule("moiety::spmm_extreme_backward")
+def _spmm_extreme_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, Tensor]) -> Calls:
+    """Each element of dy goes to the one element of x that it came from."""
+    dy, indptr, indices, x, weight, argument, weight_too = args
+    if weight_too or (weight is not None and weight.ndim == 2):
+        return None
+    width = math.prod(x.shape[1:])
+    flat = argument.reshape(-1, width)
+    row, feature = torch.nonzero(flat >= 0, as_tuple=True)
+    edge = indptr[row] + flat[row, feature]
+    into = Index(array(indices[edge]) * width + array(feature), x.numel(), argument.element_size())
+    zeros, sent = torch.zeros_like(out[0]), dy.reshape(-1, width)[row, feature]
+    calls = [mapped("fill", (), zeros, 0.0)]
+    if weight is not None:
+        calls.append(mapped("multiply", (sent, weight[edge]), sent * weight[edge]))
+        sent = sent * weight[edge]
+    return [*calls, Call(Scatter(into, 1, "sum", x.element_size()), (sent, zeros), (), out[0])]
+
+
+@rule("moiety::spmm_backward")
+def _spmm_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, Tensor]) -> list[Call]:
+    """Of x: the product with the transpose, a mean's shares in its weights; of the weights: products along edges."""
+    dy, indptr, indices, x, weight, mean = args[:6]
+    x_too, weight_too = args[-2:]
+    pattern = patterns.of(indptr, indices, x.shape[0])
+    degrees = torch.from_numpy(np.repeat(pattern.degrees, pattern.degrees))
+    share = (1.0 / degrees).to(dy.dtype) if mean else None
+    calls = []
+    if x_too:
+        other, position = pattern.transposed
+        turned = share if weight is None else weight if share is None else _by_edge(share, weight) * weight
+        calls.append(multiplied(other, dy, None if turned is None else turned[torch.from_numpy(position)], out[0]))
+    if weight_too and weight is not None:
+        heads = weight.shape[1] if weight.ndim == 2 else 1
+        kernel = Sddmm(pattern, heads, heads_of(x)[0] * heads_of(x)[1] // heads, x.element_size())
+        calls.append(Call(kernel, (dy, x), (), None if mean else out[1], x))
+    return calls
+
+
+def _by_edge(share: Tensor, like: Tensor) -> Tensor:
+    return share if like.ndim == 1 else share.unsqueeze(1)
+
+
+@rule("moiety::sddmm")
+def _sddmm(patterns: Patterns, args: Args, named: Named, out: Tensor) -> list[Call]:
+    indptr, indices, x, y, heads = args[:5]
+    pattern = patterns.of(indptr, indices, y.shape[0])
+    return [Call(Sddmm(pattern, heads, y[0].numel() // heads if len(y) else 1, x.element_size()), (x, y), (), out, y)]
+
+
+@rule("moiety::sddmm_backward")
+def _sddmm_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, Tensor]) -> list[Call]:
+    ds, indptr, indices, x, y = args[:5]
+    pattern = patterns.of(indptr, indices, y.shape[0])
+    other, position = pattern.transposed
+    heads = ds.shape[1]
+    x, y = (t.reshape(len(t), heads, -1) for t in (x, y))
+    return [multiplied(pattern, y, ds, out[0]), multiplied(other, x, ds[torch.from_numpy(position)], out[1])]

@@ -29,9 +29,8 @@ class GraphSAGE(nn.Module):
 
     def forward(self, x: Features, graph: Structure) -> Tensor:  # x (nodes, in_features)
         for dropout, conv, activation in zip(self.dropouts, self.convs, self.activations, strict=False):
-            x = activation(conv(dropout(x), graph))  # (nodes, hidden)
-            if self.normalize:
-                x = F.normalize(x, dim=-1)  # line 7 of the algorithm
+            h: Tensor = activation(conv(dropout(x), graph))  # (nodes, hidden)
+            x = F.normalize(h, dim=-1) if self.normalize else h  # line 7 of the algorithm
         y: Tensor = self.convs[-1](self.dropouts[-1](x), graph)  # (nodes, num_classes)
         return y
 

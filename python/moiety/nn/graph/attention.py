@@ -88,6 +88,8 @@ def attend(graph: Graph, x: Tensor, scores: Tensor, dropout: float) -> WithCoeff
 class _Attention(nn.Module):
     """What both versions share: options, self-loops, edge features, joining of the heads."""
 
+    bias: Tensor | None
+
     def __init__(
         self,
         in_channels: int | tuple[int, int],
@@ -281,8 +283,8 @@ class GATv2Conv(_Attention):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for lin in (self.lin_l, self.lin_r):
-            lin.reset_parameters()
+        self.lin_l.reset_parameters()
+        self.lin_r.reset_parameters()
         for lin in (self.lin_l, self.lin_r, self.lin_edge, self.res):
             if lin is not None:
                 glorot(lin.weight)

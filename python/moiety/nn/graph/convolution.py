@@ -6,7 +6,7 @@ edges (`aggregated_linear`). Parameters have the names that PyTorch Geometric gi
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,9 @@ from moiety.graph import Graph
 from moiety.nn.graph.parts import glorot, linear, rows_of, set_bias, zeros
 from moiety.nn.graph.structure import Features, Pair, Structure, as_graph, edge_values, gcn_graph, pair_of, unweighted
 from moiety.ops import spmm
+from moiety.ops.graph_spmm import Reduce
 
 __all__ = ["APPNP", "GCNConv", "SAGEConv", "SGConv"]
-
-Reduce = Literal["sum", "mean", "max", "min"]
 
 
 def reduce_of(aggr: str) -> Reduce:
@@ -44,15 +43,18 @@ def aggregated_linear(
         learns = x_learns or (torch.is_grad_enabled() and matrix.requires_grad)
         if in_features * (1 + x_learns) <= out_features * (1 + learns):
             return F.linear(spmm(graph, x, weight, reduce), matrix)
-    return spmm(graph, linear(x, matrix), weight, reduce)
+    y: Tensor = spmm(graph, linear(x, matrix), weight, reduce)
+    return y
 
 
 class GCNConv(nn.Module):
     """x' = D^-1/2 (A + I) D^-1/2 x W + b (T. Kipf and M. Welling, ICLR 2017, equation 2), D the degrees of A + I.
 
-    improved: A + 2 I. normalize=False: A itself, for graphs that are normalised already. `cached` is taken for PyG's
-    sake: the normalisation is remembered with the graph in any case.
+    improved: A + 2 I, also of edges without weights, where PyG 2.8 forgets it. normalize=False: A itself, for graphs
+    that are normalised already. `cached` is taken for PyG's sake: normalisations are remembered in any case.
     """
+
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -196,11 +198,12 @@ class SGConv(nn.Module):
             return y if lin.bias is None else y + lin.bias
         if isinstance(x, Graph):
             raise ValueError("cached=True keeps propagated features, which are dense: give x dense, or cached=False")
+        propagated = x
         for _ in range(self.K):
-            x = spmm(graph, x, weight)
+            propagated = spmm(graph, propagated, weight)
         if self.cached:
-            self._cached_x = x
-        return F.linear(x, lin.weight, lin.bias)
+            self._cached_x = propagated
+        return F.linear(propagated, lin.weight, lin.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, K={self.K}"

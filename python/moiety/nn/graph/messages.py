@@ -47,10 +47,10 @@ def reset(network: object) -> None:
 
 def split(network: Network) -> tuple[nn.Linear | None, Network]:
     """A network's first linear layer and the rest of it; None and all of it where it does not begin with one."""
+    first: Network = network
+    rest: Network = nn.Identity()
     if isinstance(network, nn.Sequential) and len(network) and not hooked(network):
         first, rest = network[0], network[1:]
-    else:
-        first, rest = network, nn.Identity()
     if type(first) is nn.Linear and not hooked(first):
         return first, rest
     return None, network
@@ -102,19 +102,20 @@ class GINConv(_Isomorphism):
         size: (sources, targets) where they cannot be told from x. Returns (targets, out_features).
         """
         first, rest = split(self.nn)
+        source: Tensor
+        target: Tensor | None
         if isinstance(x, Graph):
             if first is None:
                 raise ValueError("GINConv: sparse features want a network that begins with nn.Linear: make x dense")
             source = target = linear(x, first.weight)
         else:
-            source, root = pair_of(x)
-            narrow = first is not None and first.out_features < first.in_features
-            if first is None or not narrow:
-                first, rest = None, self.nn
-                target = root
+            source, target = pair_of(x)
+            if first is not None and first.out_features < first.in_features:
+                same = target is source
+                source = linear(source, first.weight)
+                target = source if same else None if target is None else linear(target, first.weight)
             else:
-                target = None if root is None else linear(root, first.weight)
-                source = target if root is source and target is not None else linear(source, first.weight)
+                first, rest = None, self.nn
         targets = len(target) if target is not None else size[1] if size is not None else None
         y = spmm(unweighted(as_graph(edge_index, len(source), targets)), source)
         if target is not None:

@@ -35,7 +35,7 @@ def linear(x: Tensor | Graph, weight: Tensor, bias: Tensor | None = None) -> Ten
     """x (nodes, in) times weight (out, in) transposed, plus bias: `F.linear`, for x that may be a sparse matrix."""
     if isinstance(x, Tensor):
         return F.linear(x, weight, bias)
-    y = spmm(x, weight.t().contiguous())
+    y: Tensor = spmm(x, weight.t().contiguous())
     return y if bias is None else y + bias
 
 

@@ -27,6 +27,8 @@ class RGCNConv(nn.Module):
     one relation that enter a node; results of relations are added.
     """
 
+    bias: Tensor | None
+
     def __init__(
         self,
         in_channels: int | tuple[int, int],
@@ -97,8 +99,10 @@ class RGCNConv(nn.Module):
     def _matrix(self, relation: int) -> Tensor:
         """W_r (in, out)."""
         if self.comp is not None:
-            return torch.tensordot(self.comp[relation], self.weight, 1)
-        return torch.block_diag(*self.weight[relation]) if self.num_blocks is not None else self.weight[relation]
+            return torch.einsum("b,bio->io", self.comp[relation], self.weight)
+        if self.num_blocks is not None:
+            return cast(Tensor, torch.block_diag(*self.weight[relation]))  # type: ignore[no-untyped-call]
+        return self.weight[relation]
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"
@@ -114,9 +118,12 @@ def relations(graph: Graph, types: Tensor, count: int) -> Iterator[tuple[int, Gr
             raise ValueError(f"expected edge types in [0, {count}), got {int(types.min())} to {int(types.max())}")
         order = types.argsort(stable=True)
         edges = graph.edge_index.index_select(1, order)
-        parts = edges.split(types.bincount(minlength=count).tolist(), 1)
-        size = {"num_nodes": graph.num_rows, "num_sources": graph.num_cols}
-        graphs = {r: Graph.from_edge_index(part, **size) for r, part in enumerate(parts) if part.shape[1]}
+        parts = torch.split(edges, types.bincount(minlength=count).tolist(), 1)
+        graphs = {
+            relation: Graph.from_edge_index(part, num_nodes=graph.num_rows, num_sources=graph.num_cols)
+            for relation, part in enumerate(parts)
+            if part.shape[1]
+        }
         known = graph.__dict__["_relations"] = (types.clone(), graphs)
     yield from known[1].items()
 

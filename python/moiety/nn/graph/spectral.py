@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from moiety.graph import Graph
 from moiety.nn.graph.parts import glorot, set_bias, zeros
@@ -22,6 +23,8 @@ class ChebConv(nn.Module):
 
     normalization: "sym" L = I - D^-1/2 A D^-1/2, "rw" L = I - D^-1 A, None L = D - A. Loops of the graph are left out.
     """
+
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class ChebConv(nn.Module):
 
     def reset_parameters(self) -> None:
         for lin in self.lins:
-            glorot(lin.weight)
+            glorot(cast(nn.Linear, lin).weight)
         zeros(self.bias)
 
     def forward(
@@ -61,14 +64,14 @@ class ChebConv(nn.Module):
         weight = edge_values(edge_index, graph, edge_weight)
         scaled, entries = scaled_laplacian(graph, weight, x.dtype, self.normalization, batch, lambda_max)
         before, now = x, x
-        y = F.linear(x, self.lins[0].weight)
+        y: Tensor = self.lins[0](x)
         for k, lin in enumerate(self.lins):
             if k == 1:
                 now = spmm(scaled, x, entries)
             elif k > 1:
                 before, now = now, 2 * spmm(scaled, now, entries) - before
             if k:
-                y = y + F.linear(now, lin.weight)
+                y = y + lin(now)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
@@ -94,7 +97,7 @@ def scaled_laplacian(
         top = 2.0 * laplacian.max() if lambda_max is None else torch.as_tensor(lambda_max, dtype=dtype)
         if batch is not None and top.numel() > 1:
             top = top.index_select(0, batch.index_select(0, looped.graph.edge_index[0]))
-        scaled = 2.0 * laplacian / top
+        scaled: Tensor = 2.0 * laplacian / top
         sources, targets = looped.graph.edge_index
         return scaled.masked_fill(scaled.isinf(), 0.0) - (sources == targets).to(dtype)
 

@@ -21,6 +21,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from moiety.graph import Graph
 from moiety.ops import spmm
+from moiety.ops.graph_spmm import Reduce
 
 __all__ = [
     "Features",
@@ -86,22 +87,20 @@ def as_graph(structure: Structure, sources: int, targets: int | None) -> Graph:
 
 
 def _from_tensor(structure: Tensor, sources: int, targets: int | None) -> Graph:
-    if structure.layout is not torch.strided:
-        make = Graph.from_torch
-    else:
-
-        def make(edge_index: Tensor) -> Graph:
-            return Graph.from_edge_index(edge_index, num_nodes=targets, num_sources=sources)
+    def make() -> Graph:
+        if structure.layout is not torch.strided:
+            return Graph.from_torch(structure)
+        return Graph.from_edge_index(structure, num_nodes=targets, num_sources=sources)
 
     if structure.is_inference() or structure.requires_grad:  # no counter of versions; or values that carry gradients
-        return make(structure)
+        return make()
     if structure not in _converted:
         _converted[structure] = {}
     known: dict[tuple[int, int, int | None], Graph] = _converted[structure]
     key = (structure._version, sources, targets)
     if key not in known:
         known.clear()
-        known[key] = make(structure)
+        known[key] = make()
     return known[key]
 
 
@@ -137,7 +136,7 @@ def at_targets(graph: Graph, x: Tensor) -> Tensor:
     return cast(Tensor, spmm(remembered(graph, "at_targets", make), x))
 
 
-def to_targets(graph: Graph, values: Tensor, reduce: str = "sum") -> Tensor:
+def to_targets(graph: Graph, values: Tensor, reduce: Reduce = "sum") -> Tensor:
     """Values of edges (E, ...) reduced over those that enter every target (targets, ...); 0 where there are none."""
 
     def make() -> Graph:
@@ -224,7 +223,7 @@ def gcn_graph(
 
 def degree_normalized(graph: Graph, weight: Tensor) -> Tensor:
     """d_i^-1/2 w_ij d_j^-1/2 of weights (E,), d the row sums; 0 where a degree is 0."""
-    degree = spmm(graph, weight.new_ones(graph.num_cols, 1), weight).flatten()
+    degree = cast(Tensor, spmm(graph, weight.new_ones(graph.num_cols, 1), weight)).flatten()
     scale = degree.pow(-0.5)
     scale = scale.masked_fill(scale.isinf(), 0.0)
     sources, targets = graph.edge_index

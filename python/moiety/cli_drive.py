@@ -28,20 +28,26 @@ def _run(
     command: str, config: str, sets: list[str] | None, out: Path | None, trials_on: str, jobs: int, **how: Any
 ) -> None:
     from moiety.drive import running
-    from moiety.drive.config import load_config
+    from moiety.drive.config import RunConfig, load_config, load_task
     from moiety.drive.distributed import first
 
     if trials_on not in ("processes", "ray"):
         raise ValueError(f"--trials-on is {trials_on!r}: expected processes or ray")
     json = how.pop("json")
-    settings = load_config(config, sets or ())
+    settings = load_config(config, sets or ()) if command == "search" else load_task(config, sets or ())
     folder = out or Path("runs") / settings.name
-    run = running.run_search if command == "search" else running.run_train
-    results = run(settings, folder, where=running.Where(trials_on, jobs), **how)  # type: ignore[arg-type]
+    where = running.Where(trials_on, jobs)  # type: ignore[arg-type]
+    if isinstance(settings, RunConfig):
+        run = running.run_search if command == "search" else running.run_train
+        said = running.summary(folder, run(settings, folder, where=where, **how))
+    else:
+        from moiety.drive.nodes.running import run_nodes, summary
+
+        said = summary(folder, run_nodes(settings, folder, where=where, **how))
     if first():
         from moiety.drive.report import document, load_run
 
-        text = f"{running.summary(folder, results)}\n`moiety report {folder}` makes {folder / 'report.html'}"
+        text = f"{said}\n`moiety report {folder}` makes {folder / 'report.html'}"
         emit(json, document([load_run(folder)])["runs"][0] if json else {}, text)
 
 
@@ -70,7 +76,8 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a network, or the architecture that a search has found (--set architecture=runs/x/architecture.json)."""
+    """Train a network, on images or on a graph's nodes, or the architecture that a search has found (--set
+    architecture=runs/x/architecture.json)."""
     sets = [*(sets or ()), *(["output.compile=true"] if compile else [])]
     _run("train", config, sets, out, trials_on, jobs, resume=resume, quiet=quiet, json=json)
 
@@ -94,7 +101,7 @@ def report(
     if svg is not None:
         write_atomic(svg, reports.picture(loaded[0]))
     if markdown:
-        typer.echo("\n".join(reports.markdown(run.results) for run in loaded), nl=False)
+        typer.echo("\n".join(reports.tables(run) for run in loaded), nl=False)
     if json:
         typer.echo(json_module.dumps(reports.document(loaded)))
     if json or markdown or svg is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,7 @@ def _finish(out: Path, config: NodesConfig, made: Sequence[dict[str, Any]]) -> N
         if path.is_file():
             write_atomic(out / name, path.read_bytes())
     write_node_results(out, results)
+    shutil.rmtree(out / "logs", ignore_errors=True)
     return results
 
 

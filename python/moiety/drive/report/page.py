@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,9 +10,11 @@ from typing import Any
 
 from ..files import read_json
 from ..metrics import read_metrics
+from ..nodes.results import read_node_results
 from ..results import Group, Network, Results, comparison, read_results, summarise
 from ..settings import to_dict
-from . import plots
+from . import parts, plots
+from .nodes import NodeRun
 
 __all__ = ["Run", "document", "load_run", "page", "picture"]
 
@@ -33,25 +34,34 @@ class Run:
     def title(self) -> str:
         return self.results.name
 
+    @property
+    def subtitle(self) -> str:
+        return _subtitle(self.results)
+
+    def document(self) -> dict[str, Any]:
+        return _run_document(self)
+
+    def section(self, index: int, headed: bool) -> str:
+        return _section(self, index, headed)
+
     def events(self, network: Network, part: str) -> list[dict[str, Any]]:
         """What was recorded while this network was searched ("search") or trained ("fit")."""
         return [e for e in read_metrics(self.folder / network.folder / "metrics.jsonl") if e.get("part") == part]
 
 
-def load_run(folder: Path) -> Run:
-    results = read_results(folder)
-    config, environment = folder / "config.toml", folder / "env.json"
-    return Run(
-        folder,
-        results,
-        config.read_text() if config.is_file() else "",
-        read_json(environment) if environment.is_file() else {},
-    )
+def load_run(folder: Path) -> Run | NodeRun:
+    """What a folder's results.json says that it is."""
+    path, config, environment = (folder / name for name in ("results.json", "config.toml", "env.json"))
+    toml = config.read_text() if config.is_file() else ""
+    told = read_json(environment) if environment.is_file() else {}
+    if path.is_file() and read_json(path).get("task") == "nodes":
+        return NodeRun(folder, read_node_results(folder), toml, told)
+    return Run(folder, read_results(folder), toml, told)
 
 
-def document(runs: Sequence[Run]) -> dict[str, Any]:
+def document(runs: Sequence[Run | NodeRun]) -> dict[str, Any]:
     """The same as JSON."""
-    return {"runs": [_run_document(run) for run in runs]}
+    return {"runs": [run.document() for run in runs]}
 
 
 def _run_document(run: Run) -> dict[str, Any]:
@@ -65,16 +75,18 @@ def _run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def picture(run: Run) -> str:
+def picture(run: Run | NodeRun) -> str:
     """Accuracy against latency as an SVG file."""
+    if isinstance(run, NodeRun):
+        raise ValueError(f"{run.folder} is a run of node classification, which weighs no latency: leave --svg out")
     return plots.accuracy_image(run.results, STYLE.read_text())
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[Run | NodeRun]) -> str:
     """The whole HTML text."""
     title = " · ".join(run.title for run in runs)
     nav = "".join(f'<a href="#run-{i}">{escape(run.title)}</a>' for i, run in enumerate(runs)) if len(runs) > 1 else ""
-    body = "".join(_section(run, i, len(runs) > 1) for i, run in enumerate(runs))
+    body = "".join(run.section(i, len(runs) > 1) for i, run in enumerate(runs))
     if len(runs) > 1:
         body = _side_by_side(runs) + body
     made = runs[0].environment.get("finished") or runs[0].environment.get("started", "")
@@ -83,7 +95,7 @@ def page(runs: Sequence[Run]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>{escape(title)} · moiety</title><style>{STYLE.read_text()}</style></head><body><main>"
-        f"<header><h1>{escape(title)}</h1><p>{escape(_subtitle(runs[0].results))}"
+        f"<header><h1>{escape(title)}</h1><p>{escape(runs[0].subtitle)}"
         f"{f' · {escape(str(made))}' if made else ''}</p>{f'<nav>{nav}</nav>' if nav else ''}</header>"
         f"{body}</main></body></html>\n"
     )
@@ -105,25 +117,21 @@ def _section(run: Run, index: int, headed: bool) -> str:
     chosen = results.networks[results.chosen] if results.chosen is not None else None
     rows = _rows(results)
     heading = f"<h2>{escape(run.title)}</h2><p class='lead'>{escape(_subtitle(results))}</p>" if headed else ""
-    parts = [f'<section class="run" id="run-{index}">{heading}', _figures(results, chosen)]
+    body = [f'<section class="run" id="run-{index}">{heading}', _figures(results, chosen)]
     if len(results.networks) > 1:
         words = "Means over seeds with their standard errors; faint marks are single networks. Up and left is better."
-        parts.append(_card("Accuracy against latency", words, plots.accuracy_against_latency(results)))
-        parts.append(_card("Methods", _method_words(results), _table(results, chosen)))
+        body.append(parts.card("Accuracy against latency", words, plots.accuracy_against_latency(results)))
+        body.append(parts.card("Methods", _method_words(results), _table(results, chosen)))
     if any(network.gates for _, network in rows):
         words = "One row a network, one cell a gate from input to output. Hover over a cell for what it costs."
-        parts.append(_card("The operator of every layer", words, plots.operators(rows, results.table)))
+        body.append(parts.card("The operator of every layer", words, plots.operators(rows, results.table)))
         words = "What each gate's operator adds to the online phase, from first to last, by the latency model."
-        parts.append(_card("Where the milliseconds go", words, plots.milliseconds(rows, results.table)))
+        body.append(parts.card("Where the milliseconds go", words, plots.milliseconds(rows, results.table)))
     if chosen is not None:
-        parts.append(_gates(run, chosen))
-        parts.append(_learning(run, chosen))
-    parts.append(_background(run))
-    return "".join(parts) + "</section>"
-
-
-def _card(title: str, words: str, content: str) -> str:
-    return f'<div class="card"><h2>{escape(title)}</h2><p class="lead">{escape(words)}</p>{content}</div>'
+        body.append(_gates(run, chosen))
+        body.append(_learning(run, chosen))
+    body.append(parts.background(run.config, run.environment))
+    return "".join(body) + "</section>"
 
 
 def _rows(results: Results) -> list[tuple[str, Network]]:
@@ -147,11 +155,7 @@ def _figures(results: Results, chosen: Network | None) -> str:
         boxes.append((f"{(chosen.test - relu.test) * 100:+.2f}".replace("-", "−"), "points against all-ReLU"))
         boxes.append((f"{relu.seconds / chosen.seconds:.2f} ×", "as fast as all-ReLU"))
     boxes.append((str(len(results.networks)), "networks trained"))
-    return (
-        '<div class="figures">'
-        + "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in boxes)
-        + "</div>"
-    )
+    return parts.boxes(boxes)
 
 
 def _method_words(results: Results) -> str:
@@ -205,7 +209,7 @@ def _gates(run: Run, chosen: Network) -> str:
     if len(history) < 2:
         return ""
     words = f"How the search of the chosen network (seed {chosen.seed}) decided, epoch by epoch."
-    return _card("Gates over time", words, plots.gates_in_time(history))
+    return parts.card("Gates over time", words, plots.gates_in_time(history))
 
 
 def _learning(run: Run, chosen: Network) -> str:
@@ -214,32 +218,20 @@ def _learning(run: Run, chosen: Network) -> str:
         line = {e["epoch"]: float(e[key]) * scale for e in events if isinstance(e.get(key), (int, float))}
         if len(line) > 1:
             series = {"chosen network": sorted(line.items())}
-            return _card("Training of the chosen network", f"{name} over epochs.", plots.curves(series, "fit", name))
+            return parts.card(
+                "Training of the chosen network", f"{name} over epochs.", plots.curves(series, "fit", name)
+            )
     return ""
 
 
-def _background(run: Run) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(str(key))}</td><td>{escape(value if isinstance(value, str) else json.dumps(value))}</td></tr>"
-        for key, value in run.environment.items()
-    )
-    return (
-        '<div class="card"><h2>How it was made</h2><p class="lead">The same configuration on a similar machine makes '
-        "the same run.</p>"
-        f"<details><summary>Configuration</summary><pre>{escape(run.config)}</pre></details>"
-        '<details><summary>Environment</summary><div class="scroll"><table class="plain"><tbody>'
-        f"{rows}</tbody></table></div></details></div>"
-    )
-
-
-def _side_by_side(runs: Sequence[Run]) -> str:
+def _side_by_side(runs: Sequence[Run | NodeRun]) -> str:
     """The chosen networks of all runs under one another."""
     rows = [
         (f"{run.title[:18]}, {network.seconds * 1e3:.1f} ms", network)
         for run in runs
-        if run.results.chosen is not None
+        if isinstance(run, Run) and run.results.chosen is not None
         for network in (run.results.networks[run.results.chosen],)
     ]
     if not any(network.gates for _, network in rows):
         return ""
-    return _card("The chosen networks side by side", "One row a run.", plots.operators(rows, {}))
+    return parts.card("The chosen networks side by side", "One row a run.", plots.operators(rows, {}))

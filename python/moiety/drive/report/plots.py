@@ -260,14 +260,19 @@ def gates_in_time(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def curves(series: Mapping[str, Sequence[tuple[float, float]]], name: str, y_name: str) -> str:
-    """Lines over epochs; `series` is label -> [(epoch, value)]."""
+    """Lines over epochs; `series` is label -> [(epoch, value)], two of them at most."""
     points = [point for line in series.values() for point in line]
     x = Scale(min(e for e, _ in points), max(max(e for e, _ in points), 1.0), 62, WIDTH - 24)
     y = Scale.around([v for _, v in points], 250, 36, 0.08)
     parts = Axes(x, y, "epoch", y_name).draw()
+    kinds = dict(zip(series, ("train", "search"), strict=False))  # for their colours
     for label, line in series.items():
         path = "".join(f"{'L' if i else 'M'}{x(e):.2f} {y(v):.2f}" for i, (e, v) in enumerate(line))
         title = element("title", escape(f"{label}: ends at {line[-1][1]:.2f}"))
-        parts.append(element("path", title, d=path, class_="curve train"))
-        parts.append(method_mark("train", x(line[-1][0]), y(line[-1][1]), 4.5, "mark", f"{label}: {line[-1][1]:.2f}"))
-    return figure(WIDTH, 296, parts, name, f"{y_name} over epochs")
+        parts.append(element("path", title, d=path, class_=f"curve {kinds[label]}"))
+        parts.append(
+            method_mark(kinds[label], x(line[-1][0]), y(line[-1][1]), 4.5, "mark", f"{label}: {line[-1][1]:.2f}")
+        )
+    entries = [(element("line", x1=0, x2=22, y1=8, y2=8, class_=f"curve {kinds[label]}"), label) for label in series]
+    words = legend(entries) if len(series) > 1 else ""
+    return words + figure(WIDTH, 296, parts, name, f"{y_name} over epochs")

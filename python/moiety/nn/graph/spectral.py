@@ -97,9 +97,10 @@ def scaled_laplacian(
         top = 2.0 * laplacian.max() if lambda_max is None else torch.as_tensor(lambda_max, dtype=dtype)
         if batch is not None and top.numel() > 1:
             top = top.index_select(0, batch.index_select(0, looped.graph.edge_index[0]))
-        scaled: Tensor = 2.0 * laplacian / top
+        scaled = 2.0 * laplacian / top
         sources, targets = looped.graph.edge_index
-        return scaled.masked_fill(scaled.isinf(), 0.0) - (sources == targets).to(dtype)
+        shifted: Tensor = scaled.masked_fill(scaled.isinf(), 0.0) - (sources == targets).to(dtype)
+        return shifted
 
     if not plain or (given is not None and given.requires_grad):
         return looped.graph, entries()

@@ -168,12 +168,13 @@ def export(model: torch.nn.Module, example: torch.Tensor, whole: bool = False) -
         raise ValueError(f"expected an example input with the batch as axis 0, found shape {tuple(example.shape)}")
     # Two samples: torch.export treats a batch of one as a constant.
     given = example if whole else example[:1].expand(2, *example.shape[1:]).contiguous()
+    if whole:
+        with torch.no_grad():
+            model(given)  # what layers make of a graph once and keep is made of numbers, not of a trace
     shapes = None if whole else ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            if whole:
-                model(given)  # what layers make of a graph once and keep is made of numbers, not of a trace
             program = torch.export.export(model, (given,), dynamic_shapes=shapes, strict=False)
             if mutates_views(program.graph):
                 program = program.run_decompositions({})  # functional form; operators stay whole (takes a while)

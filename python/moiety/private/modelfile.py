@@ -16,7 +16,8 @@ __all__ = ["compile_target"]
 def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
     """Compile `target`: "module:function" or the path of a network's file, such as a run's weights.safetensors.
 
-    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata). With `weights`
+    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata); for a model over
+    a public graph the example inputs are (features, `moiety.graph.Graph`). With `weights`
     its model's parameters are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public
     and travel with the program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the
     `.npy` file `calibration`, else taken from those bounds, else proved.
@@ -40,7 +41,10 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
         except (ValueError, OSError, EOFError, TypeError) as error:
             raise ValueError(f"{calibration} is no batch of inputs: expected a float32 .npy file ({error})") from None
     public: dict[str, Any] = {key: metadata[key] for key in ("classes", "preprocessing") if key in metadata}
-    return private.compile(model.eval(), example, calibration=measured, metadata=public, **options)
+    graph = None
+    if isinstance(example, tuple) and len(example) == 2 and not isinstance(example[1], torch.Tensor):
+        example, graph = example
+    return private.compile(model.eval(), example, calibration=measured, metadata=public, graph=graph, **options)
 
 
 def _network(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:

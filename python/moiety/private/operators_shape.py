@@ -363,8 +363,8 @@ def _(b: Builder, x: Any, groups: int) -> Node:
 
 
 @handles("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
-def _(b: Builder, x: Any, _p: float = 0.5, training: bool = False) -> Any:
-    if training:
+def _(b: Builder, x: Any, p: float = 0.5, training: bool = False) -> Any:
+    if training and p:
         raise Refused("it is in training mode: call model.eval()")
     return (need_data(x), None) if b.operator == "native_dropout" else need_data(x)
 

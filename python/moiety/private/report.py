@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from .images import class_names
@@ -56,7 +57,12 @@ def show_inferences(program: Program, names: list[str], outputs: list[Any], runs
     lines = []
     for name, output in zip(names, outputs, strict=True):
         lines.append(name)
-        if program.output_kind == "class":
+        if program.output_kind == "class" and program.output_shape:  # one for every node of a graph
+            found = Counter(int(label) for label in output)
+            labels = class_names(program, max(found) + 1)
+            lines += [f"  {labels[label]:20} {count:10} nodes" for label, count in found.most_common(top)]
+            lines.append("  --json prints the class of every node")
+        elif program.output_kind == "class":
             label = int(output[0] if isinstance(output, list) else output)
             lines.append(f"  {class_names(program, label + 1)[label]}")
         elif len(program.output_shape) == 1:

@@ -1,8 +1,10 @@
 """Graphs as sparse matrices: built from anything, checked once, with what kernels and layers ask of them kept."""
 
 from moiety.graph.graph import Graph
+from moiety.graph.hetero import HeteroGraph
 from moiety.graph.loader import Batch, ClusterBatch, ClusterLoader, NeighborLoader
 from moiety.graph.partitioning import EdgePartition, Partition, partition, partition_edges
+from moiety.graph.pyg import patch_pyg, unpatch_pyg
 from moiety.graph.reorder import degree_order, rcm_order
 from moiety.graph.sampling import Sample, sample_neighbors
 from moiety.graph.walks import random_walks
@@ -13,13 +15,16 @@ __all__ = [
     "ClusterLoader",
     "EdgePartition",
     "Graph",
+    "HeteroGraph",
     "NeighborLoader",
     "Partition",
     "Sample",
     "degree_order",
     "partition",
     "partition_edges",
+    "patch_pyg",
     "random_walks",
     "rcm_order",
     "sample_neighbors",
+    "unpatch_pyg",
 ]

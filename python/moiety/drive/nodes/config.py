@@ -28,17 +28,20 @@ class NodeModelConfig:
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """What a step of training sees: the whole graph, sampled neighbourhoods, or clusters of a partition.
+    """What a step of training sees: the whole graph, sampled neighbourhoods, clusters, or a part of it a process.
 
     full: all nodes, one step an epoch. neighbors: `size` nodes to train on and of their neighbours `fanouts[k]` at hop
     k + 1 (W. Hamilton et al., 2017). clusters: `size` of `parts` parts and the edges among them (W.-L. Chiang et al.,
-    Cluster-GCN, 2019).
+    Cluster-GCN, 2019). partitions: the whole graph in parts, under torchrun one a process, without it `parts` of them;
+    `staleness` are the bounds L_phi, L_local, L_remote, T_phi, T_local, T_remote of what parts read
+    (docs/graph_training.md). Under torchrun the processes share the nodes of neighbors and the parts of clusters.
     """
 
-    kind: Literal["full", "neighbors", "clusters"] = "full"
+    kind: Literal["full", "neighbors", "clusters", "partitions"] = "full"
     size: int = 128
     fanouts: tuple[int, ...] = (10, 10)
     parts: int = 32
+    staleness: tuple[int, int, int, int, int, int] = (1, 1, 1, 0, 0, 0)
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.parts < 1 or not self.fanouts:

@@ -1,4 +1,4 @@
-"""Training of a network on a graph's nodes: one loop over epochs, with batches of whatever kind."""
+"""Training of a network on a graph's nodes: the loop over epochs, whatever their steps see."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from moiety.data.graph_data import GraphData
 
 from ..checkpoint import Checkpoint
-from .batching import Batches
 from .config import NodeFitConfig
+from .engines import Engine
 
 __all__ = ["Fitted", "Scores", "accuracy", "fit_nodes", "scores"]
 
@@ -48,7 +48,7 @@ class Fitted:
 def fit_nodes(
     model: nn.Module,
     data: GraphData,
-    batches: Batches,
+    engine: Engine,
     config: NodeFitConfig,
     seed: int,
     *,
@@ -72,14 +72,7 @@ def fit_nodes(
     while epoch < config.epochs and not (config.patience and epoch - 1 - kept_epoch >= config.patience):
         torch.manual_seed(seed * 1_000_003 + epoch)
         model.train()
-        total, count = 0.0, 0
-        for batch in batches.epoch(epoch):
-            optimizer.zero_grad(set_to_none=True)
-            logits = model(batch.x, batch.graph)[batch.nodes]
-            loss = F.cross_entropy(logits, batch.y, label_smoothing=config.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total, count = total + loss.item() * len(batch.y), count + len(batch.y)
+        loss = engine.epoch(epoch, optimizer)
         now = scores(model, data)
         if config.keep == "last" or now.better_than(kept):
             kept, kept_epoch = now, epoch
@@ -89,7 +82,7 @@ def fit_nodes(
                 "phase": "training",
                 "epoch": epoch,
                 "epochs": config.epochs,
-                "loss": total / max(count, 1),
+                "loss": loss,
                 "train": now.train,
                 "valid": now.valid,
             }

@@ -21,8 +21,8 @@ from ..folder import open_run
 from ..place import RESULT, WEIGHTS, Place
 from ..running import Where, make_trials
 from ..trial import Trial
-from .batching import make_batches
 from .config import NodesConfig
+from .engines import make_engine
 from .fitting import fit_nodes, scores
 from .results import NodeResults, Seed, read_node_results, write_node_results
 
@@ -73,7 +73,7 @@ class Workshop:
         fitted = fit_nodes(
             network,
             self.data,
-            make_batches(self.data, self.config.batches, trial.seed),
+            make_engine(network, self.data, self.config.batches, trial.seed, self.config.fit.label_smoothing),
             self.config.fit,
             trial.seed,
             progress=place.progress("nodes"),

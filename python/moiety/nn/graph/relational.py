@@ -85,7 +85,7 @@ class RGCNConv(nn.Module):
         reduce = reduce_of(self.aggr)
         y = self.weight.new_zeros(len(target), self.out_channels)
         for relation, part in relations(graph, types, self.num_relations):
-            matrix = self._matrix(relation)
+            matrix = matrix_of(self, relation)
             if not source.is_floating_point():
                 y = y + spmm(part, matrix.index_select(0, source), reduce=reduce)
             elif reduce in ("sum", "mean") and self.out_channels < self.in_channels_l:
@@ -96,16 +96,17 @@ class RGCNConv(nn.Module):
             y = y + (target @ self.root if target.is_floating_point() else self.root.index_select(0, target))
         return y if self.bias is None else y + self.bias
 
-    def _matrix(self, relation: int) -> Tensor:
-        """W_r (in, out)."""
-        if self.comp is not None:
-            return torch.einsum("b,bio->io", self.comp[relation], self.weight)
-        if self.num_blocks is not None:
-            return cast(Tensor, torch.block_diag(*self.weight[relation]))  # type: ignore[no-untyped-call]
-        return self.weight[relation]
-
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"
+
+
+def matrix_of(layer: RGCNConv, relation: int) -> Tensor:
+    """W_r (in, out)."""
+    if layer.comp is not None:
+        return torch.einsum("b,bio->io", layer.comp[relation], layer.weight)
+    if layer.num_blocks is not None:
+        return cast(Tensor, torch.block_diag(*layer.weight[relation]))  # type: ignore[no-untyped-call]
+    return layer.weight[relation]
 
 
 def relations(graph: Graph, types: Tensor, count: int) -> Iterator[tuple[int, Graph]]:

@@ -31,6 +31,7 @@ __all__ = [
     "as_graph",
     "at_sources",
     "at_targets",
+    "by_index",
     "degree_normalized",
     "edge_values",
     "gcn_graph",
@@ -47,7 +48,7 @@ Pair = Tensor | tuple[Tensor, Tensor | None]  # features of sources and targets;
 
 T = TypeVar("T")
 
-_converted: Any = WeakIdKeyDictionary()  # tensor -> {(version, sources, targets): Graph}
+_converted: Any = WeakIdKeyDictionary()  # tensor -> version and {key: Graph}
 
 
 def remembered(graph: Graph, key: Hashable, make: Callable[[], T]) -> T:
@@ -92,16 +93,34 @@ def _from_tensor(structure: Tensor, sources: int, targets: int | None) -> Graph:
             return Graph.from_torch(structure)
         return Graph.from_edge_index(structure, num_nodes=targets, num_sources=sources)
 
-    if structure.is_inference() or structure.requires_grad:  # no counter of versions; or values that carry gradients
+    if structure.requires_grad:  # values that carry gradients
         return make()
-    if structure not in _converted:
-        _converted[structure] = {}
-    known: dict[tuple[int, int, int | None], Graph] = _converted[structure]
-    key = (structure._version, sources, targets)
+    return _remembered_with(structure, (sources, targets), make)
+
+
+def _remembered_with(owner: Tensor, key: Hashable, make: Callable[[], Graph]) -> Graph:
+    """`make()`, once for each version of the tensor and key."""
+    if owner.is_inference():  # has no versions
+        return make()
+    version, known = _converted.get(owner, (None, {}))
+    if version != owner._version:
+        known = {}
+        _converted[owner] = owner._version, known
     if key not in known:
-        known.clear()
         known[key] = make()
-    return known[key]
+    return cast(Graph, known[key])
+
+
+def by_index(index: Tensor, size: int) -> Graph:
+    """The graph of `size` rows in which row index[e] is entered by an edge from e alone, for every e: a product with it
+    adds up values by index. Remembered with the tensor that `index` is a view of."""
+    owner = index._base if index._base is not None else index
+
+    def make() -> Graph:
+        places = torch.stack([torch.arange(len(index)), index])
+        return Graph.from_edge_index(places, num_nodes=size, num_sources=len(index))
+
+    return _remembered_with(owner, (index.storage_offset(), index.stride(0), len(index), size), make)
 
 
 def edge_values(structure: Structure, graph: Graph, values: Tensor | None) -> Tensor | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moiety import cli_cost, cli_drive, cli_fpga, cli_hls
+from moiety import cli_cost, cli_drive, cli_fpga, cli_graph, cli_hls
 from moiety.cli_common import Json, emit, guarded, show_tracebacks
 
 if TYPE_CHECKING:
@@ -420,4 +420,5 @@ def doctor(json: Json = False) -> None:
 cli_cost.register(app)
 cli_drive.register(app)
 cli_fpga.register(app)
+cli_graph.register(app)
 cli_hls.register(app)

@@ -14,7 +14,7 @@ from moiety.cli_common import Json, emit, guarded
 if TYPE_CHECKING:
     from moiety.cost.table import Table
 
-__all__ = ["register"]
+__all__ = ["progress_bar", "register"]
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The cost table.")]
 NetworkName = Annotated[str | None, typer.Option("--network", help="lan, wan, or RTT_MS,MBIT: shapes the traffic.")]
@@ -36,7 +36,7 @@ def profile(
     shape = network_of(network)
     if not out.absolute().parent.is_dir():
         raise ValueError(f"--out {out}: expected a place in a directory that is there")
-    with _bar() as step:
+    with progress_bar() as step:
         table = measure(shape, quick=quick, threads=threads, progress=step)
     table.save(out)
     document = table.to_json()
@@ -45,7 +45,7 @@ def profile(
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int, str], None]]:
+def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
     """A bar with the time left on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

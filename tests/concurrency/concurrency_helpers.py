@@ -8,8 +8,22 @@ import numpy as np
 from hypothesis import strategies as st
 
 from moiety.cost.concurrency.kernels import Pattern
+from moiety.cost.concurrency.zoo import ZOO, build
+from moiety.models import create_model
+from moiety.models.registry import find_model
 
-__all__ = ["longest_path", "patterns", "random_pattern", "regular_edges"]
+__all__ = ["GRAPH_MODELS", "longest_path", "model_of", "patterns", "random_pattern", "regular_edges"]
+
+GRAPH_MODELS = ("gcn", "graphsage", "gat", "gin", "sgc", "appnp")
+
+
+def model_of(name: str, in_features: int, num_classes: int, hidden: int, layers: int, powers: int = 2):
+    """Of the registry, or of the analyser's own."""
+    if name in ZOO:
+        return build(name, in_features, num_classes, hidden, layers, powers)
+    given = {"in_features": in_features, "num_classes": num_classes, "hidden": hidden, "layers": layers, "heads": 1}
+    known = find_model(name).options()
+    return create_model(name, **{key: value for key, value in given.items() if key in known})
 
 
 def random_pattern(rows: int, columns: int, density: float, seed: int) -> Pattern:

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -72,6 +72,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.modules, self.counting = modules, counting
         self.patterns = Patterns()
         self.storages: Any = WeakIdKeyDictionary()
+        self.paths = {""}  # modules that have done something
         self.numbers = 0
         self.live = 0
 
@@ -105,7 +106,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 Step(
                     call.kernel,
                     name,
-                    _path(self.modules.parents),
+                    self._path(),
                     "backward" if self.modules.is_bw else "forward",
                     ready,
                     self.live,
@@ -129,14 +130,18 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found: _Storage = self.storages[storage]
         return found
 
+    def _path(self) -> str:
+        """The innermost module, without the outermost's name; going backward, of those that did something forward."""
+        paths = {name.partition(".")[2] for name in self.modules.parents}
+        if self.modules.is_bw:
+            paths &= self.paths
+        path = max(sorted(paths), key=lambda name: name.count(".") + bool(name), default="")
+        self.paths.add(path)
+        return path
+
     def _add(self, size: int) -> None:
         self.live += size
         self.trace.peak = max(self.trace.peak, self.live)
-
-
-def _path(parents: set[str]) -> str:
-    """The innermost module, without the outermost's name."""
-    return max((name.partition(".")[2] for name in parents), key=lambda name: name.count(".") + bool(name), default="")
 
 
 def _copied(args: Any) -> Any:
@@ -168,7 +173,7 @@ def _seen() -> Iterator[None]:
 
 
 def trace(run: Callable[[], Any], backward: bool = False, counting: bool = False) -> Trace:
-    """What `run()` does; with `backward`, also the gradients of the sum of its result.
+    """What `run()` does; with `backward`, also the gradients of its result, whose own gradient is ones.
 
     counting: every kernel with a closed form runs under counters too, whose results must equal the operator's
     (RuntimeError otherwise): for graphs of some hundred edges.
@@ -178,9 +183,10 @@ def trace(run: Callable[[], Any], backward: bool = False, counting: bool = False
     with _seen(), torch.set_grad_enabled(backward), modules, watch:
         out = run()
         if backward:
-            losses = [t.sum() for t in tensors_in(out) if t.requires_grad]
-            if not losses:
+            results = [t for t in tensors_in(out) if t.requires_grad]
+            if not results:
                 raise ValueError("backward: expected a result that depends on a parameter or input that has gradients")
-            sum(losses[1:], losses[0]).backward()  # type: ignore[no-untyped-call]
-            out = None
+            with _disable_current_modes():  # the loss is not the model's
+                ones = [torch.ones_like(t) for t in results]
+            torch.autograd.backward(results, ones)
     return watch.trace

@@ -1,0 +1,189 @@
+"""Measures a machine: one thread, CPU time, the least of several calls of every sample.
+
+A sample is a call of an operator on a random graph or on random matrices; the tracer says which kernels it ran, and the
+rates of each kind of kernel are fitted to the samples of that kind (`moiety.cost.fit`). Operators are measured as they
+are called: allocation of the result and the way through torch included.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from moiety import ops
+from moiety.cost.fit import fit, misses
+from moiety.graph import Graph
+
+from .roofline import FEATURES, Machine, features, kind_of
+from .watch import trace
+
+__all__ = ["calibrate", "cpu_name", "least"]
+
+Progress = Callable[[int, int, str], None]
+BUDGET_S = 0.12  # of a sample
+
+
+def least(call: Callable[[], object], budget: float = BUDGET_S) -> float:
+    """The least CPU seconds of the calling thread over calls that together take about `budget`, three at least."""
+    best, spent, calls = float("inf"), 0.0, 0
+    while calls < 3 or (spent < budget and calls < 400):
+        start = time.thread_time()
+        call()
+        taken = time.thread_time() - start
+        best, spent, calls = min(best, taken), spent + taken, calls + 1
+    return best
+
+
+def random_graph(nodes: int, degree: int, skewed: bool, seed: int) -> Graph:
+    """Edges at random; `skewed`: sources and targets by a power law, as in natural graphs."""
+    random = np.random.default_rng(seed)
+    if skewed:
+        popularity = 1.0 / (np.arange(nodes) + 10.0) ** 0.8
+        ends = random.choice(nodes, (2, nodes * degree), p=popularity / popularity.sum())
+        ends = random.permutation(nodes)[ends]
+    else:
+        ends = random.integers(0, nodes, (2, nodes * degree))
+    return Graph.from_edge_index(torch.from_numpy(ends), nodes)
+
+
+def _graphs() -> Iterator[tuple[Graph, int]]:
+    """Graphs and numbers of features: from what fits a core's cache to what does not fit any."""
+    for seed, (nodes, degree, skewed, width) in enumerate(
+        [
+            (1 << 9, 4, False, 8), (1 << 10, 16, False, 64), (1 << 12, 8, True, 16), (1 << 12, 32, False, 128),
+            (1 << 13, 16, True, 64), (1 << 14, 8, False, 32), (1 << 14, 24, False, 256), (1 << 15, 12, True, 128),
+            (1 << 16, 16, False, 16), (1 << 16, 12, False, 64), (1 << 17, 8, True, 64), (1 << 17, 6, False, 128),
+        ]
+    ):  # fmt: skip
+        yield random_graph(nodes, degree, skewed, seed), width
+
+
+def _samples() -> Iterator[Callable[[], Any]]:
+    """Calls of operators, each of which runs kernels of one kind."""
+    for graph, width in _graphs():
+        x = torch.randn(graph.num_cols, width)
+        weight = torch.rand(graph.num_edges)
+        index = graph.indices.long()
+        heads = x.view(-1, 4, width // 4)
+        score = torch.randn(graph.num_cols, 4)
+        yield lambda g=graph, x=x: ops.spmm(g, x)  # type: ignore[misc]
+        yield lambda g=graph, x=x, w=weight: ops.spmm(g, x, w)  # type: ignore[misc]
+        yield lambda g=graph, x=x: ops.spmm(g, x, reduce="max")  # type: ignore[misc]
+        yield lambda g=graph, x=x: ops.sddmm(g, x, x)  # type: ignore[misc]
+        yield lambda g=graph, x=heads, s=score: ops.gat_aggregate(g, x, s, s)  # type: ignore[misc]
+        yield lambda g=graph: ops.edge_softmax(g, torch.rand(g.num_edges, 4))  # type: ignore[misc]
+        if graph.num_edges * width <= 1 << 25:
+            edges = torch.randn(graph.num_edges, width)
+            yield lambda x=x, i=index: x.index_select(0, i)  # type: ignore[misc]
+            sums = torch.zeros_like(x)
+            yield lambda y=sums, i=index, e=edges: y.index_add_(0, i, e)  # type: ignore[misc]
+    for n, k, m in ((512, 16, 16), (2048, 64, 16), (4096, 128, 64), (8192, 64, 64), (16384, 256, 64), (16384, 32, 128),
+                    (65536, 64, 16), (65536, 128, 128), (131072, 16, 64)):  # fmt: skip
+        a, b, c = torch.randn(n, k), torch.randn(k, m), torch.randn(m)
+        yield lambda a=a, b=b: a @ b  # type: ignore[misc]
+        yield lambda a=a, b=b, c=c: torch.addmm(c, a, b)  # type: ignore[misc]
+    for rows, width in ((64, 16), (1024, 16), (4096, 64), (16384, 64), (65536, 32), (65536, 128), (131072, 64)):
+        a, b, column, line = (
+            torch.randn(rows, width),
+            torch.randn(rows, width),
+            torch.randn(rows, 1),
+            torch.randn(width),
+        )
+        for call in (torch.relu, torch.clone, torch.exp, torch.sigmoid, torch.nn.functional.elu):
+            yield lambda a=a, call=call: call(a)  # type: ignore[misc]
+        for other in (b, column, line):
+            yield lambda a=a, other=other: a + other  # type: ignore[misc]
+            yield lambda a=a, other=other: a * other  # type: ignore[misc]
+        yield lambda a=a: a.sum(1)  # type: ignore[misc]
+        yield lambda a=a: a.mean(0)  # type: ignore[misc]
+        yield lambda a=a: torch.log_softmax(a, 1)  # type: ignore[misc]
+        yield lambda a=a: torch.softmax(a, 1)  # type: ignore[misc]
+
+
+def calibrate(progress: Progress = lambda done, total, what: None) -> Machine:
+    """This machine, measured in about a minute of one core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        near = cache_bytes()
+        middle = 8 * near  # about as far as a TLB reaches, beyond which every row costs a walk through the page table
+        peak, gather = _peaks()
+        bandwidth = _copies(near // 2), _copies(middle // 2), _copies(1 << 28)
+        measured: dict[str, list[tuple[tuple[float, ...], float]]] = {}
+        total = sum(1 for _ in _samples())
+        with torch.no_grad():
+            for done, call in enumerate(_samples()):
+                steps = trace(call).steps
+                kinds = {kind_of(step.kernel) for step in steps}
+                progress(done, total, ", ".join(sorted(kinds)))
+                if len(kinds) != 1 or any(step.kernel.name == "other" for step in steps):
+                    continue  # an operator that is composed here of several kinds of kernel
+                amounts = np.sum([features(s.kernel, near, middle) for s in steps], axis=0)
+                measured.setdefault(kinds.pop(), []).append((tuple(amounts), least(call)))
+    finally:
+        torch.set_num_threads(threads)
+    rates, errors = {}, {}
+    for kind, samples in measured.items():
+        rates[kind], errors[kind] = _rates(samples)
+    made = {
+        "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "samples": sum(map(len, measured.values())),
+    }
+    return Machine(cpu_name(), peak, bandwidth, gather, near, middle, rates, errors, made)
+
+
+def _rates(samples: list[tuple[tuple[float, ...], float]]) -> tuple[tuple[float, ...], float]:
+    amounts = np.array([a for a, _ in samples])
+    seconds = [s for _, s in samples]
+    some = np.flatnonzero(amounts.max(axis=0) > 0)
+    x = np.zeros(len(FEATURES))
+    x[some] = fit(amounts[:, some].tolist(), seconds)
+    return tuple(map(float, x)), float(np.mean(misses(amounts.tolist(), seconds, x)))
+
+
+def _copies(size: int) -> float:
+    """Bytes a second, read and written, of copies between two tensors of `size` bytes together."""
+    source = torch.ones(size // 8)
+    target = torch.empty_like(source)
+    return size / least(lambda: target.copy_(source), 0.3)
+
+
+def _peaks() -> tuple[float, float]:
+    """Operations of a large product, and bytes of 256-byte rows in random order, a second."""
+    a = torch.randn(1024, 1024)
+    out = torch.empty_like(a)
+    peak = 2 * 1024**3 / least(lambda: torch.mm(a, a, out=out), 0.5)
+    table, index = torch.ones(1 << 19, 64), torch.randperm(1 << 19)[: 1 << 17]  # 128 MiB
+    rows = torch.empty(len(index), 64)
+    gather = rows.nbytes / least(lambda: torch.index_select(table, 0, index, out=rows), 0.5)
+    return peak, gather
+
+
+def cache_bytes() -> int:
+    """A core's own cache of the second level; 1 MiB where the system does not say."""
+    for path in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            if (path / "level").read_text().strip() == "2":
+                size = (path / "size").read_text().strip()
+                return int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
+        except (OSError, KeyError, ValueError):
+            continue
+    return 1 << 20
+
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()

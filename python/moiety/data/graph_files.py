@@ -77,7 +77,7 @@ def read_graph_file(
         known = np.unique(labels[labels >= 0])  # some archives count from 1
         y = torch.from_numpy(np.where(labels >= 0, np.searchsorted(known, labels), -1))
         if "train" in arrays:
-            fit, held_out, tested = (_mask(arrays, key, len(y)) for key in ("train", "val", "test"))
+            fit, held_out, tested = (_mask(arrays, key, graph.num_nodes) for key in ("train", "val", "test"))
         else:
             fit, held_out, tested = random_split(y, train, valid, seed)
         if normalize:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from moiety.data import dataset_names
-from moiety.drive.config import RunConfig, load_config, shipped
+from moiety.data import dataset_names, graph_names
+from moiety.drive.config import RunConfig, load_config, load_task, shipped
+from moiety.drive.nodes.config import NodesConfig
 from moiety.drive.settings import SettingsError, build, dump, to_dict
 from moiety.models import create_model
 
@@ -16,7 +17,11 @@ COMMITTED = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
 @pytest.mark.parametrize("name", [*shipped(), *map(str, COMMITTED)], ids=lambda name: Path(name).stem)
 def test_every_configuration_is_of_known_parts(name: str) -> None:
-    config = load_config(name)
+    config = load_task(name)
+    if isinstance(config, NodesConfig):
+        assert config.data.name in graph_names()
+        create_model(config.model.name, in_features=8, num_classes=3, **config.model.options)
+        return
     assert config.data.name in dataset_names()
     create_model(config.model.name, **config.model.options)
     assert set(config.baselines.everywhere) <= set(config.gates.activations)

@@ -22,6 +22,9 @@ Rate = Annotated[str, typer.Option("--link", help="Bits a second each way, such 
 Latency = Annotated[float, typer.Option(min=0, help="Milliseconds from a message's last bit to its arrival.")]
 Half = Annotated[bool, typer.Option("--half-duplex", help="Both directions share the link.")]
 Ring = Annotated[int, typer.Option(help="Of a model of the zoo: 32 or 64.")]
+OnGraph = Annotated[
+    str | None, typer.Option("--graph", help="Of a model over a graph: the data set whose it is, karate, sbm, cora ...")
+]
 Clock = Annotated[float, typer.Option("--clock", min=1, help="Assumed MHz.")]
 Dsp = Annotated[int | None, typer.Option(help="DSP budget of a board. Default: the part's.")]
 Lut = Annotated[int | None, typer.Option(help="LUT budget of a board. Default: three quarters of the part's.")]
@@ -38,6 +41,7 @@ def explore(
     latency: Latency = 0.1,
     half_duplex: Half = False,
     ring: Ring = 32,
+    graph: OnGraph = None,
     clock: Clock = 200.0,
     dsp: Dsp = None,
     lut: Lut = None,
@@ -57,7 +61,7 @@ def explore(
         raise ValueError(f"--power is {power!r}: expected {' or '.join(POWERS)}")
     wire = link_of(link, latency=1e-3 * latency, full_duplex=not half_duplex)
     base = Machine(part=part_of(part), link=wire, frequency=1e6 * clock, dsp=dsp, lut=lut)
-    points = points_of(_program(program, ring), base, power=POWERS[power])
+    points = points_of(_program(program, ring, graph), base, power=POWERS[power])
     fastest, shown = points[0], points if all_points else pareto(points)
     if svg is not None:
         from moiety.hls.schedule_svg import gantt
@@ -78,7 +82,7 @@ def explore(
     emit(json, document, _table(shown, len(points)))
 
 
-def _program(target: str, ring: int) -> Program:
+def _program(target: str, ring: int, graph: str | None) -> Program:
     from moiety.private.program import load
 
     if Path(target).is_file() or target.endswith((".moiety", ".safetensors")):
@@ -87,7 +91,7 @@ def _program(target: str, ring: int) -> Program:
 
     if ring not in (32, 64):
         raise ValueError(f"--ring is {ring}: expected 32 or 64")
-    return priced(target, ring)
+    return priced(target, ring, graph=graph)
 
 
 def _table(points: list[Point], tried: int) -> str:

@@ -14,9 +14,10 @@ from moiety.hls.image import require_executed, scheduler_vectors
 from moiety.hls.isa import HEADER_WORDS, INSTRUCTION_WORDS, Schedule, ScheduleError
 from moiety.hls.vectorfile import Vectors, VectorsError
 from moiety.hls.vectors import demo_program, demo_recording, write
+from moiety.hls.vectors_graph import graph_recording
 from moiety.private.program import Op
 
-NETWORKS = ("scheduler_searched", "scheduler_x2")
+NETWORKS = ("scheduler_searched", "scheduler_x2", "scheduler_graph")
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +29,12 @@ def networks_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_both_networks_run_on_two_boards(hls: Path, networks_at: Path, build_at: Path) -> None:
+def test_networks_run_on_two_boards(hls: Path, networks_at: Path, build_at: Path) -> None:
     """Weights, correlations and the input's shares are the engine's; so are then all shares of both parties."""
     outcome = flow.csim(hls, NETWORKS, networks_at, build_at)
     assert [run.text for run in outcome.runs if not run.passed] == []
-    for run, variant in zip(outcome.runs, ("searched", "x2"), strict=True):
-        recording = demo_recording("x2" if variant == "x2" else "searched")
+    recordings = (demo_recording("searched"), demo_recording("x2"), graph_recording())
+    for run, recording in zip(outcome.runs, recordings, strict=True):
         shares = [half.shares[op.output] for half in recording.halves for op in recording.program.ops[1:]]
         compared = sum(share.size for share in shares if share is not None)
         # One word more a party: that all that was expected was compared.

@@ -4,13 +4,14 @@
 
 #include <moiety/linear.hpp>
 #include <moiety/pool.hpp>
+#include <moiety/spmm.hpp>
 
 namespace moiety {
 
 using word32 = ap_uint<32>;
 
 constexpr unsigned schedule_magic = 0x53494F4D, operations_magic = 0x4F494F4D;  // "MOIS", "MOIO"
-constexpr int schedule_version = 1, operations_version = 1;
+constexpr int schedule_version = 2, operations_version = 1;
 constexpr int header_words = 16, instruction_words = 24, operation_words = 64, hash_words = 8, units = 8;
 constexpr int no_slot = 0xFFFF;
 
@@ -40,7 +41,8 @@ enum Kind {
     kind_upsample,
     kind_pad,
     kind_add_constant,
-    kind_output
+    kind_output,
+    kind_spmm
 };
 enum Unit { unit_to_server = 6, unit_to_client = 7 };
 
@@ -90,12 +92,14 @@ inline Instruction instruction_at(const word32* schedule, int index) {
 // Shapes are (C, R, W); what begins with `at_` is where an array begins, in elements of `memory` or words of `bits`.
 struct Operation {
     int kind, at_x, at_x1, at_y, shape[3], shift, bits, is_signed;
-    int at_w, at_bias, bias_kind, at_c;  // linear; add_constant: at_c, bias_kind
+    int at_w, at_bias, bias_kind, at_c;  // linear; add_constant: at_c, bias_kind; spmm: at_w the coefficients
     int at_own, at_share, at_select;     // cross and mask; cross and bit product; delta, beta, beta*delta
+                                         // spmm: at_own the pointers, at_share the indices, an element each
     int at_bits, bits_a_tile;            // own bits of a bit product, material of a circuit, tile by tile
     word factor;
     Conv conv;
     Pool pool;
+    Sparse sparse;
 };
 
 inline Operation operation_at(const word32* operations, int index) {
@@ -130,6 +134,10 @@ inline Operation operation_at(const word32* operations, int index) {
         o.conv.dilation[d] = w[39 + d].to_int();
         o.conv.out[d] = o.pool.out[d] = w[42 + d].to_int();
     }
+    o.sparse.rows = o.conv.in_channels;
+    o.sparse.columns = o.conv.out_channels;
+    o.sparse.steps = o.conv.groups;
+    o.sparse.weighted = o.conv.in[0] != 0;
     return o;
 }
 

@@ -371,8 +371,18 @@ inline Status check_tables(const word32* schedule, const word32* operations, int
     return done;
 }
 
+// A permutation of two axes, y (channels, rows) = x (rows, channels).
+template <int RING>
+void transpose_tile(const Operation& op, const Instruction& i, element<RING>* memory) {
+    for (int c = i.channel; c < i.channel + i.channels; ++c)
+        for (int r = i.row; r < i.row + i.rows; ++r) {
+#pragma HLS PIPELINE II = 1
+            memory[op.at_y + c * op.shape[1] + r] = memory[op.at_x + r * op.shape[0] + c];
+        }
+}
+
 // One compute step at this board.
-template <int RING, int OUT, int LANES, int SLOTS, int SLOT_WORDS, int CONTEXTS>
+template <int RING, int OUT, int LANES, int SLOTS, int SLOT_WORDS, int CONTEXTS, int NODES>
 Status compute_step(const Operation& op, const Instruction& i, bool server, const word* bits, element<RING>* memory,
                     Board<RING, SLOTS, SLOT_WORDS, CONTEXTS>& board) {
     const Elements tile = elements_of(op, i);
@@ -406,6 +416,12 @@ Status compute_step(const Operation& op, const Instruction& i, bool server, cons
         case kind_add:
         case kind_subtract:
         case kind_add_constant: move_tile<RING>(op, i.kind, tile, server, memory); return done;
+        case kind_permute: transpose_tile<RING>(op, i, memory); return done;
+        case kind_spmm:
+            sparse_product<RING, LANES, NODES, element<RING>>(
+                memory + op.at_x + i.channel * op.sparse.columns, memory + op.at_own, memory + op.at_share,
+                memory + op.at_w, op.sparse, i.channels, memory + op.at_y + i.channel * op.sparse.rows);
+            return done;
         case kind_reshape: return done;  // the same elements under another name
         case kind_sumpool:
             sum_windows<RING>(memory + op.at_x, op.pool, i.channel, i.channels, i.row, i.rows, memory + op.at_y);
@@ -439,7 +455,7 @@ Status compute_step(const Operation& op, const Instruction& i, bool server, cons
 }
 
 // Executes the schedule at one board; `failed` is the instruction at which it stopped.
-template <int RING, int OUT, int LANES, int SLOTS, int SLOT_WORDS, int CONTEXTS>
+template <int RING, int OUT, int LANES, int SLOTS, int SLOT_WORDS, int CONTEXTS, int NODES>
 Status run_schedule(bool server, const word32* schedule, const word32* operations, const word* bits,
                     element<RING>* memory, Board<RING, SLOTS, SLOT_WORDS, CONTEXTS>& board, hls::stream<word>& to_peer,
                     hls::stream<word>& from_peer, int& failed) {
@@ -468,7 +484,7 @@ instructions:
             const Operation op = operation_at(operations, i.op);
             if (op.kind != i.kind) return not_an_operation;
             const Status status =
-                compute_step<RING, OUT, LANES, SLOTS, SLOT_WORDS, CONTEXTS>(op, i, server, bits, memory, board);
+                compute_step<RING, OUT, LANES, SLOTS, SLOT_WORDS, CONTEXTS, NODES>(op, i, server, bits, memory, board);
             if (status != done) return status;
         }
         ++ended[i.unit < units ? i.unit : 0];

@@ -15,6 +15,9 @@
 #ifndef MOIETY_CONTEXTS
 #define MOIETY_CONTEXTS 16
 #endif
+#ifndef MOIETY_NODES
+#define MOIETY_NODES 4096
+#endif
 
 namespace moiety {
 
@@ -29,8 +32,8 @@ inline Status run_board(bool offline, bool server, const word32* schedule, const
         if (tables == done) offline_products<MOIETY_RING, MOIETY_OUT, MOIETY_LANES>(operations, memory);
         return tables;
     }
-    return run_schedule<MOIETY_RING, MOIETY_OUT, MOIETY_LANES, MOIETY_SLOTS, MOIETY_SLOT_WORDS, MOIETY_CONTEXTS>(
-        server, schedule, operations, bits, memory, board, to_peer, from_peer, failed);
+    return run_schedule<MOIETY_RING, MOIETY_OUT, MOIETY_LANES, MOIETY_SLOTS, MOIETY_SLOT_WORDS, MOIETY_CONTEXTS,
+                        MOIETY_NODES>(server, schedule, operations, bits, memory, board, to_peer, from_peer, failed);
 }
 
 }  // namespace moiety

@@ -5,6 +5,7 @@
 #include <moiety/ot.hpp>
 #include <moiety/pool.hpp>
 #include <moiety/product.hpp>
+#include <moiety/spmm.hpp>
 #include <moiety/truncate.hpp>
 
 using Element = moiety::element<MOIETY_RING>;
@@ -50,6 +51,10 @@ void maxpool(const Element* rows, const ap_uint<32>* pairs, int first, int count
 
 // Sums over windows of the planes first..first+planes-1; a public factor and a truncation make them averages.
 void avgpool(const Element* x, moiety::Pool pool, int first, int planes, Element* y);
+
+// y = S x on `channels` channels, S a public sparse matrix in compressed rows (values unread where it has no weights).
+void spmm(const Element* x, const ap_uint<32>* indptr, const ap_uint<32>* indices, const Element* values,
+          moiety::Sparse matrix, int channels, Element* y);
 
 // Blocks first..first+count-1 of the generator's stream (key, nonce).
 void aes_prg(moiety::block key, moiety::word nonce, moiety::word first, int count, hls::stream<moiety::block>& out);

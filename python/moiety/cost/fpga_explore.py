@@ -25,6 +25,7 @@ __all__ = ["Point", "explore", "pareto", "place", "priced"]
 SHARES = (1.0, 0.5, 0.25, 0.125)
 PACES = (1, 2)
 TILES = (2048, 8192)
+MOST_SUMS = 16  # lanes of sparse products
 _OUTS = (8, 16, 32, 64, 128)
 
 
@@ -87,6 +88,12 @@ def place(program: Program, machine: Machine, *, share: float = 1.0, pace: int =
     )
     one = replace(machine, lanes=lanes)
     units = one.units()
+    if machine.sparse:  # as many as let a node's edges pass while its features come
+        sums = [op.attrs["indptr"] for op in program.ops if op.kind == "spmm"]
+        edges = max(program.public[name][-1] / (program.public[name].size - 1) for name in sums)
+        lanes = replace(lanes, pool=min(MOST_SUMS, math.ceil(rate * edges)))
+        one = replace(machine, lanes=lanes)
+        units = one.units()
     each = units["product"].dsp
     others = sum(area.dsp for name, area in units.items() if name != "product")
     left = min(machine.dsp_budget, machine.part.dsp) - others
@@ -153,26 +160,43 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if not beaten(point)]
 
 
-def priced(name: str, ring: int = 32, fraction_bits: int | None = None) -> Program:
+def priced(name: str, ring: int = 32, fraction_bits: int | None = None, graph: str | None = None) -> Program:
     """A program of the zoo's model `name`, without weights, to be priced and never run: as if no activation left
-    [-1/16, 1/16], so that the ring's room shapes it as for a network that was trained to its range."""
+    [-1/16, 1/16], so that the ring's room shapes it as for a network that was trained to its range.
+
+    graph: for a model over a graph, the data set (`moiety.data.graphs`) whose graph, features and classes it takes;
+    attention then is by ReLU, which two parties can compute.
+    """
     import torch
 
     from moiety import private
     from moiety.models import create_model
     from moiety.models.registry import find_model, list_models
 
-    if name not in list_models(inputs="images"):
-        names = ", ".join(list_models(inputs="images"))
-        raise ValueError(f"model is {name!r}: expected a program's file or one of {names}")
+    if name not in list_models():
+        raise ValueError(f"model is {name!r}: expected a program's file or one of {', '.join(list_models())}")
+    over_graphs = name in list_models(inputs="graphs")
+    if over_graphs != (graph is not None):
+        expected = "--graph, such as karate, sbm or cora" if over_graphs else f"no graph, found {graph}"
+        raise ValueError(f"{name} is a model over {'a graph' if over_graphs else 'images'}: expected {expected}")
     torch.manual_seed(0)
-    model = create_model(name).eval()
+    structure = None
+    if graph is not None:
+        from moiety.data.graphs import load_graph
+
+        data = load_graph(graph)
+        structure, example = data.graph, torch.zeros(data.graph.num_nodes, data.num_features)
+        options = find_model(name).options()
+        plain = {key: value for key, value in (("attention", "relu"), ("activation", "relu")) if key in options}
+        model = create_model(name, in_features=example.shape[1], num_classes=len(data.classes), **plain).eval()
+    else:
+        model = create_model(name).eval()
+        size = find_model(name).options().get("image_size", 224)
+        example = torch.zeros(1, 3, size, size)
     bounds = {"input": 2.0}
     for path, _ in model.named_modules():
         if path:
             bounds |= {path: 0.0625, f"{path}:input": 0.0625}
-    size = find_model(name).options().get("image_size", 224)
     fraction = fraction_bits if fraction_bits is not None else ring // 4
-    example = torch.zeros(1, 3, size, size)
-    made = private.compile(model, example, calibration=bounds, ring=ring, fraction_bits=fraction)
+    made = private.compile(model, example, calibration=bounds, ring=ring, fraction_bits=fraction, graph=structure)
     return made.without_weights()

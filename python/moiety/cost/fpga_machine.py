@@ -160,7 +160,8 @@ def _sum(areas: list[Area]) -> Area:
 @dataclass(frozen=True)
 class Machine:
     """One board; both parties have the same. `tile` is how many elements a tile aims at, `slots` the slots each for
-    sending and for receiving. `compares`, `squares` and `quadratics` say whether the program needs those lanes.
+    sending and for receiving. `compares`, `squares` and `quadratics` say whether the program needs those lanes,
+    `sparse` whether those of pools multiply, by the coefficients of sparse products.
     `dsp` and `lut` are budgets, by default what the part has (LUT_SHARE of its LUTs). `stall`: the share of cycles in
     which memory holds a stream back, for comparison with RTL under back-pressure.
     """
@@ -176,6 +177,7 @@ class Machine:
     compares: bool = True
     squares: bool = True
     quadratics: bool = False
+    sparse: bool = False
     dsp: int | None = None
     lut: int | None = None
     memory: float | None = None
@@ -224,15 +226,18 @@ class Machine:
         lanes, w = self.lanes, self.ring
         two, four = _twin(f"mac_{w}_2x2"), _twin(f"mac_{w}_4x4")
 
-        def product(name: str) -> int:
-            small, large = int(getattr(two, name)), int(getattr(four, name))
-            one = (large - small) / 12
-            return math.ceil(one * lanes.out * lanes.pix + max(0.0, small - 4 * one))
+        def products(count: int) -> Area:
+            def one_of(name: str) -> int:
+                small, large = int(getattr(two, name)), int(getattr(four, name))
+                one = (large - small) / 12
+                return math.ceil(one * count + max(0.0, small - 4 * one))
+
+            return Area(*(one_of(name) for name in ("dsp", "lut", "ff")))
 
         made = {
-            "product": Area(*(product(name) for name in ("dsp", "lut", "ff"))),
+            "product": products(lanes.out * lanes.pix),
             "truncate": _times(_sum([_twin(f"truncate_mask_{w}"), _twin(f"truncate_finish_{w}")]), lanes.truncate),
-            "pool": _times(_twin(f"mask_{w}"), lanes.pool),
+            "pool": products(lanes.pool) if self.sparse else _times(_twin(f"mask_{w}"), lanes.pool),
             "move": _times(_twin(f"mask_{w}"), lanes.move),
         }
         if self.squares or self.quadratics:

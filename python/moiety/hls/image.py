@@ -20,6 +20,7 @@ from moiety.private.program import Op, Program
 
 from .isa import KINDS, Schedule, ScheduleError, view
 from .record import Correlation, Recording, tile_planes
+from .schedule_tiles import steps_of_rows, transposes
 from .vectorfile import Vectors
 
 __all__ = ["EXECUTED", "scheduler_vectors"]
@@ -28,7 +29,7 @@ MAGIC, VERSION = 0x4F49_4F4D, 1  # "MOIO"
 HEADER_WORDS, OPERATION_WORDS = 16, 64
 EXECUTED = (
     *("input", "open", "linear", "truncate", "relu", "extend", "square", "sumpool", "scale", "shift_left"),
-    *("add", "subtract", "reshape", "add_constant", "output"),
+    *("add", "subtract", "reshape", "permute", "spmm", "add_constant", "output"),
 )
 _FIELDS = (  # of words 1, 2, ...
     *("x", "x1", "y", "c", "r", "w", "shift", "bits", "signed", "at_w", "at_bias", "bias_kind", "at_c", "at_own"),
@@ -41,9 +42,14 @@ Boxes = Sequence[tuple[int, int, int, int]]  # channel, channels, row, rows
 def require_executed(program: Program) -> None:
     """Raises ScheduleError for a program with an operation that the kernel does not execute."""
     for op in program.ops:
-        transposed = op.kind == "linear" and op.attrs["conv"]["transposed"]
-        if op.kind not in EXECUTED or transposed:
-            name = "transposed convolution" if transposed else op.kind
+        shape = program.tensors[op.output].shape
+        more = {
+            "transposed convolution": op.kind == "linear" and op.attrs["conv"]["transposed"],
+            "permutation of more than two axes": op.kind == "permute" and not transposes(op),
+            "sparse product of other than two axes": op.kind == "spmm" and len(shape) != 2,
+        }
+        if op.kind not in EXECUTED or any(more.values()):
+            name = next((name for name, there in more.items() if there), op.kind)
             raise ScheduleError(
                 f"{op.source or op.kind}: the scheduler kernel does not execute {name!r}, only {', '.join(EXECUTED)}"
             )
@@ -76,6 +82,7 @@ class _Image:
         self.memory = [_Memory(self.program.dtype) for _ in range(2)]
         self.bits = [_Memory(np.dtype(np.uint64)) for _ in range(2)]
         self.at: dict[int, int] = {}  # tensor -> its place
+        self.masks: dict[int, Array] = {}  # opened tensor -> the client's mask
         self.layer = {id(op): number for number, (op, _, _) in enumerate(layers(self.program))}
 
     def both(self, arrays: Sequence[Array]) -> int:
@@ -132,6 +139,8 @@ class _Image:
                 found = self.halves(index)
                 named["at_own"] = self.both([h.ring for h in found])
                 named["at_share"] = self.both([h.share for h in found])
+            case "spmm":
+                named |= self._sparse(op)
             case "shift_left":
                 named["shift"] = op.attrs["shift"]
             case "scale":
@@ -143,8 +152,11 @@ class _Image:
                 named["at_c"] = self.both([value, np.zeros_like(value)])
             case "sumpool":
                 x = tensors[op.inputs[0]]
-                sizes = (_extents(x.shape), *(op.attrs[k] for k in ("kernel", "stride", "padding")), [1] * 3)
-                named["conv"] = [1, 1, 1, *(n for triple in (*sizes, _extents(y.shape)) for n in triple)]
+                keys = ("kernel", "stride", "padding")
+                sizes = [_extents(x.shape), *(op.attrs[k] for k in keys), [1] * 3, _extents(y.shape)]
+                if len(y.shape) == 2:  # its positions are rows
+                    sizes = [[depth, width, height] for depth, height, width in sizes]
+                named["conv"] = [1, 1, 1, *(n for triple in sizes for n in triple)]
             case "output":
                 named["bits"] = tensors[op.inputs[0]].bits
         return named
@@ -158,11 +170,29 @@ class _Image:
         if op.kind == "input":
             return self.both([self.recording.share(half, op.output) for half in self.recording.halves])
         if y.opened:
-            if op.kind != "open":
+            if op.kind == "open":
+                self.masks[op.output] = self.recording.correlation(self.recording.client, index).ring
+            elif op.kind == "permute":
+                before = self.program.tensors[op.inputs[0]].shape
+                self.masks[op.output] = self.masks[op.inputs[0]].reshape(before).T.reshape(-1)
+            else:
                 raise ScheduleError(f"{op.source}: the scheduler kernel opens by 'open' only, not by {op.kind!r}")
-            mask = self.recording.correlation(self.recording.client, index).ring
-            return self.both([empty, mask])
+            return self.both([empty, self.masks[op.output]])
         return self.both([empty, empty])
+
+    def _sparse(self, op: Op) -> dict[str, Any]:
+        """The pattern, an element a number, and the coefficients: both boards have all of them."""
+        held = {key: self.program.public.get(op.attrs[key]) for key in ("indptr", "indices", "values")}
+        pointers, values = held["indptr"], held["values"]
+        assert pointers is not None
+        assert held["indices"] is not None
+        rows, columns = pointers.size - 1, self.program.tensors[op.inputs[0]].shape[-1]
+        return {
+            "at_own": self.both([pointers, pointers]),
+            "at_share": self.both([held["indices"], held["indices"]]),
+            "at_w": 0 if values is None else self.both([values, values]),
+            "conv": [rows, columns, steps_of_rows(pointers), int(values is not None)],
+        }
 
     def _linear(self, index: int, op: Op) -> dict[str, Any]:
         conv, layer = op.attrs["conv"], self.layer[id(op)]

@@ -4,12 +4,13 @@ A schedule runs a compiled program (docs/engine.md) for one sample on two boards
 one list of instructions for both; each says which of them it concerns. Comparisons are the circuit's.
 
 **Tiles.** Every operation is cut into tiles, boxes of its *output* tensor. A tensor of shape (c, d.., w) is seen as
-(C, R, W): C = c, R = the product of the axes between, W = w; (c, w) is (c, 1, w), (c,) is (c, 1, 1), () is (1, 1, 1).
+(C, R, W): C = c, R = the product of the axes between, W = w; (c, r) is (c, r, 1), (c,) is (c, 1, 1), () is (1, 1, 1).
 A tile is the channels [channel, channel + channels) and the rows [row, row + rows) with all W columns; its elements are
 numbered, in messages too, in the order of (channel, row, column), and element (c, r, w) of the tensor is element
 (c R + r) W + w of the engine's array and of its correlations. Tiles of an operation cover its output, each element
-once. A tile of relu compares at most 4096 elements, of hardtanh as many in both its comparisons. `maxpool` is cut by
-channels only, `reshape`, `permute`, `slice`, `concat`, `pad`, `upsample` and `argmax` not at all.
+once. A tile of relu compares at most 4096 elements, of hardtanh as many in both its comparisons. `maxpool` and
+`spmm` are cut by channels only, `reshape`, `slice`, `concat`, `pad`, `upsample`, `argmax` and `permute` (but of two
+axes) not at all.
 
 **Steps.** An operation with H hops has the compute steps 0..H and the transfers 0..H-1 for every tile. Step h uses the
 messages of hop h - 1 (h > 0) and makes those of hop h (h < H); step H makes the tile of the result. H is 0 for local
@@ -79,7 +80,7 @@ __all__ = [
     "view",
 ]
 
-FORMAT, VERSION = "moiety-schedule", 1
+FORMAT, VERSION = "moiety-schedule", 2
 MAGIC = 0x5349_4F4D  # "MOIS"
 HEADER_WORDS, INSTRUCTION_WORDS = 16, 24
 SERVER, CLIENT, BOTH = 1, 2, 3
@@ -114,6 +115,7 @@ KINDS = (
     "pad",
     "add_constant",
     "output",
+    "spmm",
 )
 
 
@@ -128,7 +130,7 @@ class Unit(IntEnum):
     SQUARE = 1  # square, x2, multiply
     TRUNCATE = 2  # truncate, extend
     COMPARE = 3  # relu, hardtanh, maxpool, argmax
-    POOL = 4  # sumpool
+    POOL = 4  # sumpool, spmm: public sums
     MOVE = 5  # openings' masks and every other local operation
     TO_SERVER = 6
     TO_CLIENT = 7
@@ -139,8 +141,9 @@ LINKS = (Unit.TO_SERVER, Unit.TO_CLIENT)
 
 def view(shape: Sequence[int]) -> tuple[int, int, int]:
     """(C, R, W) of a tensor's shape without its batch."""
-    if len(shape) < 2:
-        return (shape[0] if shape else 1), 1, 1
+    if len(shape) < 3:
+        channels, rows = [*shape, 1, 1][:2]
+        return channels, rows, 1
     rows = 1
     for n in shape[1:-1]:
         rows *= n

@@ -29,7 +29,7 @@ from typing import Any
 from moiety.cost.fpga_machine import BudgetError, Machine, data
 from moiety.private.program import Op, Program
 
-from .isa import BOTH, LINKS, NONE, Instruction, Schedule, ScheduleError, Unit
+from .isa import BOTH, LINKS, NONE, Instruction, Schedule, ScheduleError, Unit, view
 from .schedule_tiles import Box, Grid, elementwise_linear, grid_of, hops_of, kind_of, reads, steps_of
 
 __all__ = ["Tiling", "buffers", "machine_for", "schedule", "tile"]
@@ -98,6 +98,7 @@ def machine_for(program: Program, machine: Machine) -> Machine:
         compares=bool(kinds & {"relu", "hardtanh", "maxpool", "argmax"}),
         squares=bool(plain or affine),
         quadratics="x2" in kinds,
+        sparse="spmm" in kinds,
     )
 
 
@@ -169,19 +170,21 @@ def _inputs(
 
 def buffers(program: Program, machine: Machine, made: Tiling) -> int:
     """Bytes on the chip: for the product two inputs of a tile and two blocks of weights, for the other units pieces of
-    two tiles of each operand, and the slots."""
-    product = 0
+    two tiles of each operand, and the slots; for sparse products two blocks of channels of all nodes, in and out."""
+    product = sparse = 0
     for index, op in enumerate(program.ops):
+        if op.kind == "spmm":
+            ends = program.tensors[op.inputs[0]].shape[-1] + program.tensors[op.output].shape[-1]
+            sparse = max(sparse, 2 * machine.lanes.pool * ends)
         if op.kind == "linear" and not elementwise_linear(op):
             conv, grid = op.attrs["conv"], made.grids[index]
             depth = conv["in_channels"] // conv["groups"] * math.prod(conv["kernel"])
             [(tensor, region)] = reads(op, program, grid.box(0))
-            shape = program.tensors[tensor].shape
-            inputs = region.channels * region.rows * (shape[-1] if len(shape) > 1 else 1)
+            inputs = region.channels * region.rows * view(program.tensors[tensor].shape)[2]
             product = max(product, 2 * (inputs + min(machine.lanes.out, conv["out_channels"]) * depth))
     largest = max((grid.elements(grid.box(0)) for grid in made.grids.values()), default=0)
     streams = 4 * 2 * min(largest, 2048)  # units but the product stream: they hold pieces of a tile
-    return (product + streams) * machine.word + 2 * machine.slots * made.slot_bytes
+    return (product + sparse + streams) * machine.word + 2 * machine.slots * made.slot_bytes
 
 
 class _Clock:
@@ -211,7 +214,7 @@ class _Clock:
             Unit.SQUARE: f"x2_{w}" if machine.quadratics else f"square_{w}",
             Unit.TRUNCATE: f"truncate_finish_{w}",
             Unit.COMPARE: f"select_{w}",
-            Unit.POOL: f"mask_{w}",
+            Unit.POOL: f"mac_{w}" if machine.sparse else f"mask_{w}",
             Unit.MOVE: f"mask_{w}",
         }
         for unit, name in lane.items():

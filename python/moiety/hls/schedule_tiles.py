@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
 from moiety._core import mpc
 from moiety.cost.fpga_machine import Machine
 from moiety.private.plan import COMPARING, pool_axes
@@ -14,14 +17,30 @@ from moiety.private.program import Op, Program
 
 from .isa import BOTH, CLIENT, KINDS, SERVER, ScheduleError, Unit, view
 
-__all__ = ["Box", "Grid", "Step", "elementwise_linear", "grid_of", "hops_of", "kind_of", "reads", "steps_of"]
+__all__ = [
+    "Box",
+    "Grid",
+    "Step",
+    "block_beats",
+    "elementwise_linear",
+    "grid_of",
+    "hops_of",
+    "kind_of",
+    "reads",
+    "steps_of",
+    "steps_of_rows",
+    "transposes",
+]
 
+Pointers = npt.NDArray[np.int64]
 COMPARED = 4096  # elements of a tile of the circuit, csrc/mpc/circuit.hpp
 WHOLE = ("reshape", "permute", "slice", "concat", "pad", "upsample", "argmax")
 POINTWISE = (
     *("open", "truncate", "shift", "relu", "hardtanh", "extend", "x2", "square", "multiply", "scale"),
     *("shift_left", "add", "subtract", "add_constant", "output"),
 )
+# What goes through a tensor's last axis as a whole, a line of it at a time.
+LINES = ("spmm",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +102,14 @@ def grid_of(op: Op, program: Program, machine: Machine) -> Grid:
     """
     shape = view(program.tensors[op.output].shape)
     channels, rows, columns = shape
-    if op.kind in WHOLE:
+    flat = len(program.tensors[op.output].shape) < 2
+    if (op.kind in WHOLE and not transposes(op)) or (op.kind in LINES and flat):
         return Grid(shape, channels, rows)
+    if op.kind in LINES:  # whole blocks of lanes
+        lines = rows if len(program.tensors[op.output].shape) > 2 else 1  # of a channel
+        per = max(1, machine.tile // (rows * columns)) * lines
+        per = -(-per // machine.lanes.pool) * machine.lanes.pool
+        return Grid(shape, max(1, min(channels, per // lines)), rows)
     lanes, size, weighty = machine.lanes, machine.tile, 0.0
     if op.kind in COMPARING:
         size = min(size, COMPARED // (2 if op.kind == "hardtanh" else 1))
@@ -108,6 +133,11 @@ def grid_of(op: Op, program: Program, machine: Machine) -> Grid:
     return Grid(shape, min(channels, per), best)
 
 
+def transposes(op: Op) -> bool:
+    """A permutation of two axes: what it reads of a box is a box."""
+    return op.kind == "permute" and list(op.attrs["axes"]) == [1, 0]
+
+
 def reads(op: Op, program: Program, box: Box) -> list[tuple[int, Box]]:
     """The tensors and boxes of them that a box of the output needs."""
     found = []
@@ -116,6 +146,10 @@ def reads(op: Op, program: Program, box: Box) -> list[tuple[int, Box]]:
         whole = Box(0, channels, 0, rows)
         if op.kind in POINTWISE:
             found.append((tensor, box))
+        elif transposes(op):
+            found.append((tensor, Box(box.row, box.rows, box.channel, box.channels)))
+        elif op.kind in LINES:
+            found.append((tensor, _line_reads(program.tensors[tensor].shape, box, whole)))
         elif op.kind == "linear":
             found.append((tensor, _conv_reads(op, box, whole, columns)))
         elif op.kind == "sumpool" and len(program.tensors[tensor].shape) == 3:
@@ -130,15 +164,25 @@ def reads(op: Op, program: Program, box: Box) -> list[tuple[int, Box]]:
     return found
 
 
+def _line_reads(shape: tuple[int, ...], box: Box, whole: Box) -> Box:
+    """Of a map of the last axis: the lines of the box, whole."""
+    if len(shape) > 2:  # a line is a row
+        return box
+    return Box(box.channel, box.channels, 0, whole.rows) if len(shape) == 2 else whole
+
+
 def _conv_reads(op: Op, box: Box, whole: Box, columns: int) -> Box:
     conv = op.attrs["conv"]
     depth, height, width = conv["in"]
+    axis = 1  # of the rows
+    if depth == height == columns == 1:  # positions without a second axis are rows
+        height, width, axis = width, height, 2
     if depth != 1 or (conv["in_channels"], height, width) != (whole.channels, whole.rows, columns):
         return whole
     ins, outs = conv["in_channels"] // conv["groups"], conv["out_channels"] // conv["groups"]
     low, high = box.channel // outs, -(-(box.channel + box.channels) // outs)
-    reach = (conv["kernel"][1] - 1) * conv["dilation"][1]
-    stride, padding = conv["stride"][1], conv["padding"][1]
+    reach = (conv["kernel"][axis] - 1) * conv["dilation"][axis]
+    stride, padding = conv["stride"][axis], conv["padding"][axis]
     last_row = box.row + box.rows - 1
     if conv["transposed"]:
         first, last = (box.row + padding - reach) // stride, (last_row + padding) // stride + 1
@@ -248,6 +292,8 @@ def steps_of(op: Op, program: Program, machine: Machine, grid: Grid, box: Box) -
             return [step(Unit.SQUARE, n, lanes.square, 2), step(Unit.SQUARE, n, lanes.square, 5)]
         case "scale":
             return [step(Unit.SQUARE, n, lanes.square, 2)]
+        case "spmm":
+            return [_sparse_step(op, program, machine, box)]
         case "sumpool":
             return [step(Unit.POOL, n * math.prod(op.attrs["kernel"]), lanes.pool, 1)]
         case "output":
@@ -285,6 +331,31 @@ def _linear_step(op: Op, program: Program, machine: Machine, grid: Grid, box: Bo
     [(_, region)] = reads(op, program, box)
     inputs = region.channels * region.rows * view(program.tensors[op.inputs[0]].shape)[2]
     return Step(Unit.PRODUCT, SERVER, beats, (weights + inputs + 2 * n) * word)
+
+
+def steps_of_rows(indptr: Pointers) -> int:
+    """Cycles in which the sparse product takes the entries of a matrix: one each, and one for a row without any."""
+    return int(indptr[-1] + np.count_nonzero(indptr[1:] == indptr[:-1]))
+
+
+def block_beats(indptr: Pointers, columns: int, lanes: int) -> tuple[int, int, int]:
+    """Cycles of the sparse product's kernel for a block of `lanes` channels (hls/include/moiety/spmm.hpp): the first
+    one's columns come in, one block after the other, the last one's rows go out."""
+    steps = steps_of_rows(indptr)
+    into, out = (lanes * -(-n // lanes) for n in (columns, indptr.size - 1))
+    return into, max(steps, into, out), out
+
+
+def _sparse_step(op: Op, program: Program, machine: Machine, box: Box) -> Step:
+    """Blocks of lanes of channels, each with all entries of the matrix, which come from memory every time."""
+    held = [program.public[op.attrs[key]] for key in ("indptr", "indices", "values") if op.attrs[key] is not None]
+    columns, lanes = program.tensors[op.inputs[0]].shape[-1], machine.lanes.pool
+    lines = box.channels * (box.rows if len(program.tensors[op.output].shape) > 2 else 1)
+    first, each, last = block_beats(held[0], columns, lanes)
+    blocks = -(-lines // lanes)
+    pattern = 4 * (held[0].size + held[1].size) + sum(array.nbytes for array in held[2:])
+    memory = blocks * pattern + lines * (columns + held[0].size - 1) * machine.word
+    return Step(Unit.POOL, BOTH, first + blocks * each + last, memory)
 
 
 def _comparison_steps(op: Op, program: Program, machine: Machine, grid: Grid, box: Box) -> list[Step]:

@@ -1,7 +1,8 @@
 """Golden vectors for every kernel of `hls/`, written by the engine: what it computed on a photograph of the demo.
 
 Where the shipped networks have a layer for a kernel, the vectors are that whole layer of a recorded inference: both
-parties' shares, correlations, messages and results. Where they have none (x2 with its coefficients, max pooling, the
+parties' shares, correlations, messages and results; the sparse product's are of a graph convolution
+(`vectors_graph.py`). Where they have none (x2 with its coefficients, max pooling, the
 bit of a comparison by itself), the engine's protocol runs once more on the shares of a layer of theirs.
 """
 
@@ -24,6 +25,7 @@ from moiety.private.program import Op, Program
 from .record import Correlation, Half, Recording, expand, prg, record, run_pair, seed_of, tile_planes
 from .tournament import tournament
 from .vectorfile import VERSION, Vectors, VectorsError
+from .vectors_graph import scheduled_graph, spmm_vectors
 
 __all__ = ["KERNELS", "MANIFEST", "demo_program", "demo_recording", "manifest", "write"]
 
@@ -37,10 +39,12 @@ KERNELS = (
     "relu",
     "maxpool",
     "avgpool",
+    "spmm",
     "aes_prg",
     "ot_pad",
     "scheduler_searched",
     "scheduler_x2",
+    "scheduler_graph",
 )
 MANIFEST = "vectors.json"
 LEAST = 4096  # vectors a kernel
@@ -446,8 +450,10 @@ _MAKERS: dict[str, Callable[[], Vectors]] = {
     "relu": _relu,
     "maxpool": _maxpool,
     "avgpool": _avgpool,
+    "spmm": spmm_vectors,
     "aes_prg": _aes_prg,
     "ot_pad": _ot_pad,
     "scheduler_searched": lambda: _scheduled("searched"),
     "scheduler_x2": lambda: _scheduled("x2"),
+    "scheduler_graph": scheduled_graph,
 }

@@ -28,7 +28,6 @@ SMALL: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("resnet20", {"width": 4, "activation": "relu"}, {"linear": 22, "relu": 19}),
     ("resnet34", {"width": 4, "activation": "relu"}, {"linear": 37, "relu": 33}),
     ("resnet50", {"width": 4, "activation": "relu"}, {"linear": 54, "relu": 49}),
-    ("airbench", {"widths": (4, 8, 8), "activation": "x2"}, {"linear": 8, "quadratic": 6, "sumpool": 4}),
     ("resnet_cifar", {"widths": (4, 8, 8), "activation": "x2"}, {"quadratic": 5}),
     ("vgg16", {"width": 4, "activation": "relu", "pool": "max"}, {"linear": 14, "relu": 13, "maxpool": 5}),
     ("vgg16", {"width": 4, "activation": "x2", "pool": "avg"}, {"quadratic": 13, "sumpool": 5}),

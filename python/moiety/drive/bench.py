@@ -93,12 +93,9 @@ class Bench:
         return {"num_classes": len(self.dataset.classes), **self.config.model.options}
 
     def new_network(self, seed: int) -> nn.Module:
-        """An untrained one, drawn by the seed; a model that wants to see images first sees the examples."""
+        """An untrained one, drawn by the seed."""
         torch.manual_seed(seed)
-        network = create_model(self.config.model.name, **self.model_arguments)
-        if callable(see := getattr(network, "initialise_by", None)):
-            see(self.example)
-        return network
+        return create_model(self.config.model.name, **self.model_arguments)
 
     def metadata(self, choices: dict[str, Any]) -> dict[str, Any]:
         """What a network's file says, but for what is measured on it."""

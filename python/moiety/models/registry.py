@@ -22,7 +22,6 @@ __all__ = ["Entry", "create_model", "find_model", "list_models", "register_model
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
 IMAGE_FILES = {
-    "moiety.models.airbench": ("airbench",),
     "moiety.models.mobilenet_v2": ("mobilenet_v2",),
     "moiety.models.pasnet": ("pasnet_a", "pasnet_b", "pasnet_c", "pasnet_d"),
     "moiety.models.polynext": ("polynext_lr", "polynext_s", "polynext_t"),

@@ -30,9 +30,14 @@ def reduce_of(aggr: str) -> Reduce:
 
 
 def aggregated_linear(
-    graph: Graph, x: Features, matrix: Tensor, weight: Tensor | None = None, reduce: Reduce = "sum"
+    graph: Graph,
+    x: Features,
+    matrix: Tensor,
+    bias: Tensor | None,
+    weight: Tensor | None = None,
+    reduce: Reduce = "sum",
 ) -> Tensor:
-    """A x M^T for a linear reduction, x (sources, in), M (out, in) -> (targets, out).
+    """A x M^T + b for a linear reduction, x (sources, in), M (out, in), b (out,) -> (targets, out), a new tensor.
 
     Aggregating first moves `in` numbers an edge forward, and `in` backward if x needs a gradient; transforming first
     moves `out` both times.
@@ -42,9 +47,9 @@ def aggregated_linear(
         x_learns = torch.is_grad_enabled() and x.requires_grad
         learns = x_learns or (torch.is_grad_enabled() and matrix.requires_grad)
         if in_features * (1 + x_learns) <= out_features * (1 + learns):
-            return F.linear(spmm(graph, x, weight, reduce), matrix)
+            return F.linear(spmm(graph, x, weight, reduce), matrix, bias)
     y: Tensor = spmm(graph, linear(x, matrix), weight, reduce)
-    return y
+    return y if bias is None else y.add_(bias)
 
 
 class GCNConv(nn.Module):
@@ -87,8 +92,7 @@ class GCNConv(nn.Module):
         if self.normalize:
             dtype = self.lin.weight.dtype
             graph, weight = gcn_graph(graph, weight, dtype, improved=self.improved, loops=self.add_self_loops)
-        y = aggregated_linear(graph, x, self.lin.weight, weight)
-        return y if self.bias is None else y + self.bias
+        return aggregated_linear(graph, x, self.lin.weight, self.bias, weight)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}"
@@ -142,13 +146,14 @@ class SAGEConv(nn.Module):
         if reduce in ("max", "min"):
             if isinstance(source, Graph):
                 raise ValueError(f"aggr={self.aggr!r} wants dense features: make x dense, or take project=True")
-            y = F.linear(spmm(graph, source, reduce=reduce), self.lin_l.weight)
+            y = F.linear(spmm(graph, source, reduce=reduce), self.lin_l.weight, self.lin_l.bias)
         else:
-            y = aggregated_linear(graph, source, self.lin_l.weight, reduce=reduce)
-        if self.lin_l.bias is not None:
-            y = y + self.lin_l.bias
+            y = aggregated_linear(graph, source, self.lin_l.weight, self.lin_l.bias, reduce=reduce)
         if self.root_weight and target is not None:
-            y = y + linear(target, self.lin_r.weight)
+            if isinstance(target, Graph):
+                y = y + linear(target, self.lin_r.weight)
+            else:
+                y.addmm_(target, self.lin_r.weight.t())  # no tensor of its own for the product
         return F.normalize(y, p=2.0, dim=-1) if self.normalize else y
 
     def extra_repr(self) -> str:

@@ -1,12 +1,17 @@
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <variant>
 
 #include "core/check.hpp"
 #include "graph/csr.hpp"
+#include "graph/gat.hpp"
 #include "graph/sddmm.hpp"
+#include "graph/softmax.hpp"
 #include "graph/spmm.hpp"
 #include "register.hpp"
 
@@ -120,6 +125,83 @@ void sddmm(const Pattern& p, uintptr_t x, uintptr_t y, uintptr_t result, int64_t
         p.csr);
 }
 
+const int64_t* row_start(const Pattern& p) {
+    return std::visit([](const auto& csr) { return csr.row_start; }, p.csr);
+}
+
+template <class T>
+void edge_softmax(const Pattern& p, int64_t heads, uintptr_t scores, uintptr_t alpha, int threads) {
+    const py::gil_scoped_release release;
+    graph::edge_softmax(row_start(p), p.rows, heads, pointer<const T>(scores, "scores"), pointer<T>(alpha, "alpha"),
+                        threads);
+}
+
+template <class T>
+void edge_softmax_backward(const Pattern& p, int64_t heads, uintptr_t alpha, uintptr_t dalpha, uintptr_t dscores,
+                           int threads) {
+    const py::gil_scoped_release release;
+    graph::edge_softmax_backward(row_start(p), p.rows, heads, pointer<const T>(alpha, "alpha"),
+                                 pointer<const T>(dalpha, "dalpha"), pointer<T>(dscores, "dscores"), threads);
+}
+
+// Addresses of L, p and q, all 0 where no gradient is wanted.
+using Saved = std::tuple<uintptr_t, uintptr_t, uintptr_t>;
+
+template <class T>
+graph::GatSaved<T> saved_of(const Saved& s) {
+    using W = graph::Weight<T>;
+    const auto [log_sum, positive, share] = s;
+    return {pointer<W>(log_sum, "log_sum"), pointer<W>(positive, "positive"), pointer<W>(share, "share")};
+}
+
+template <class T>
+void gat_forward(const Pattern& p, int64_t heads, int64_t head_width, double slope, uintptr_t x, uintptr_t source,
+                 uintptr_t target, uintptr_t y, const Saved& saved, int threads) {
+    using W = graph::Weight<T>;
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::gat_forward<T, I>(csr, {heads, head_width, slope}, pointer<const T>(x, "x"),
+                                     pointer<const W>(source, "score_source"), pointer<const W>(target, "score_target"),
+                                     pointer<T>(y, "y"), saved_of<T>(saved), threads);
+        },
+        p.csr);
+}
+
+template <class T>
+void gat_backward(const Pattern& by_source, int64_t heads, int64_t head_width, double slope, uintptr_t x,
+                  uintptr_t source, uintptr_t target, uintptr_t y, const Saved& saved, uintptr_t dy, uintptr_t dx,
+                  uintptr_t dsource, uintptr_t dtarget, int threads) {
+    using W = graph::Weight<T>;
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::gat_backward<T, I>(
+                csr, {heads, head_width, slope}, pointer<const T>(x, "x"), pointer<const W>(source, "score_source"),
+                pointer<const W>(target, "score_target"), pointer<const T>(y, "y"), saved_of<T>(saved),
+                pointer<const T>(dy, "dy"), pointer<T>(dx, "dx"), pointer<W>(dsource, "dscore_source"),
+                pointer<W>(dtarget, "dscore_target"), threads);
+        },
+        by_source.csr);
+}
+
+template <class T>
+void register_attention(py::module_& g, const std::string& suffix) {
+    g.def(("gat_forward_" + suffix).c_str(), &gat_forward<T>, py::arg("pattern"), py::arg("heads"),
+          py::arg("head_width"), py::arg("slope"), py::arg("x"), py::arg("score_source"), py::arg("score_target"),
+          py::arg("y"), py::arg("saved"), py::arg("threads"));
+    g.def(("gat_backward_" + suffix).c_str(), &gat_backward<T>, py::arg("by_source"), py::arg("heads"),
+          py::arg("head_width"), py::arg("slope"), py::arg("x"), py::arg("score_source"), py::arg("score_target"),
+          py::arg("y"), py::arg("saved"), py::arg("dy"), py::arg("dx"), py::arg("dscore_source"),
+          py::arg("dscore_target"), py::arg("threads"));
+    if constexpr (!std::is_same_v<T, graph::Bf16>) {
+        g.def(("edge_softmax_" + suffix).c_str(), &edge_softmax<T>, py::arg("pattern"), py::arg("heads"),
+              py::arg("scores"), py::arg("alpha"), py::arg("threads"));
+        g.def(("edge_softmax_backward_" + suffix).c_str(), &edge_softmax_backward<T>, py::arg("pattern"),
+              py::arg("heads"), py::arg("alpha"), py::arg("dalpha"), py::arg("dscores"), py::arg("threads"));
+    }
+}
+
 template <class T>
 void register_products(py::module_& g, const std::string& suffix) {
     g.def(("spmm_" + suffix).c_str(), &spmm<T>, py::arg("pattern"), py::arg("x"), py::arg("y"), py::arg("width"),
@@ -155,4 +237,7 @@ void register_graph(py::module_& m) {
     register_products<graph::Bf16>(g, "bf16");
     register_products<uint32_t>(g, "u32");
     register_products<uint64_t>(g, "u64");
+    register_attention<float>(g, "f32");
+    register_attention<double>(g, "f64");
+    register_attention<graph::Bf16>(g, "bf16");
 }

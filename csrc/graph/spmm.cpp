@@ -10,6 +10,7 @@
 #include "core/buffer.hpp"
 #include "core/check.hpp"
 #include "core/cpu.hpp"
+#include "core/scratch.hpp"
 #include "graph/float_value.hpp"
 #include "graph/schedule.hpp"
 #include "graph/spmm_kernels.hpp"
@@ -17,12 +18,12 @@
 namespace moiety::graph {
 namespace {
 
-// Bytes of a source in one pass over the edges when features are packed by panels, and from how many bytes of all
-// sources together packing pays for its copy: below, they lie in a cache anyhow.
-constexpr int64_t panel_bytes = 256;
-constexpr int64_t packed_bytes = int64_t{4} << 20;
-// Every source is copied once and read as often as it has edges.
+// Sources are packed where all of them together are more than a cache keeps close, and where each is read often enough
+// to pay for the copy.
+constexpr int64_t packed_bytes = int64_t{2} << 20;
 constexpr int64_t packed_degree = 4;
+// A panel is at least as many bytes a source, so that whole cache lines and the next ones are used.
+constexpr int64_t narrowest_panel_bytes = 256;
 
 template <class T, class I>
 Weight<T> factor(const SpmmTask<T, I>& t, int64_t e, int64_t feature) {
@@ -95,12 +96,14 @@ void run(SpmmTask<T, I> whole, const I* order, void (*kernel)(const SpmmTask<T, 
          int64_t most_heads, int threads) {
     const int64_t width = whole.width, columns = whole.a.columns;
     if (width == 0 || whole.a.rows == 0) return;
-    constexpr int64_t size = sizeof(T);
+    constexpr int64_t size = sizeof(T), lanes = 64 / size;
     const bool by_head = whole.spread && whole.heads > most_heads;
-    const bool packs = order != nullptr || (width * size > panel_bytes && columns * width * size > packed_bytes &&
-                                            whole.a.edges() >= packed_degree * columns);
-    const int64_t panel = by_head ? whole.head_width : packs ? std::min(width, panel_bytes / size) : width;
-    Buffer<T> packed(packs ? columns * panel : 0);
+    const bool packs =
+        order != nullptr || (columns * width * size > packed_bytes && whole.a.edges() >= packed_degree * columns);
+    const int64_t fitting = std::max(narrowest_panel_bytes, kept_scratch_bytes / std::max<int64_t>(columns, 1)) / size;
+    const int64_t panel = by_head ? whole.head_width : packs ? std::min(width, fitting / lanes * lanes) : width;
+    Scratch<T> packed(packs ? columns * panel : 0);
+    advise_huge_pages(whole.y, whole.a.rows * width * size);
     for (int64_t f = 0; f < width; f += panel) {
         SpmmTask<T, I> task = whole;
         task.first = f;

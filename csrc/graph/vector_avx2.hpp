@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/exp.hpp"
 #include "graph/spmm.hpp"
 #include "nn/vector_avx2.hpp"
 #include "ring/vector_avx2.hpp"
@@ -22,6 +23,25 @@ struct FloatLanes : nn::Vector {
     static Index index(int32_t v) { return _mm256_set1_epi32(v); }
     static void store(int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
     static void store_partial(int32_t* p, Index v, int64_t count) { _mm256_maskstore_epi32(p, mask(count), v); }
+    // e^x within 2 ulp of float32; 0 and infinity beyond its range, NaN of NaN.
+    static Register exp(Register x) {
+        x = _mm256_min_ps(_mm256_set1_ps(exp_highest), _mm256_max_ps(_mm256_set1_ps(exp_lowest), x));
+        const Register n =
+            _mm256_round_ps(multiply(x, broadcast(log2_e)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        // 2^n as two factors, since n goes beyond the exponents of normal numbers.
+        const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+        const auto power = [](__m256i k) {
+            return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k, _mm256_set1_epi32(127)), 23));
+        };
+        const Register near = exp_near_zero<FloatLanes>(reduce<FloatLanes>(x, n));
+        return multiply(multiply(near, power(half)), power(_mm256_sub_epi32(whole, half)));
+    }
+    // `yes` where x > 0, else `no`.
+    static Register where_positive_else(Register x, Register yes, Register no) {
+        return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(x, zero(), _CMP_GT_OQ));
+    }
+    static Register divide(Register a, Register b) { return _mm256_div_ps(a, b); }
+    static Register absolute(Register x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
     // out[0..3] = the sums of a, b, c and d.
     static void sum4(Register a, Register b, Register c, Register d, float* out) {
         const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));

@@ -2,6 +2,7 @@
 // linkage, so that no function compiled for this instruction set can replace one elsewhere.
 #pragma once
 
+#include "graph/exp.hpp"
 #include "graph/spmm.hpp"
 #include "nn/vector_avx512.hpp"
 #include "ring/vector_avx512.hpp"
@@ -20,6 +21,18 @@ struct FloatLanes : nn::Vector {
     static Index index(int32_t v) { return _mm512_set1_epi32(v); }
     static void store(int32_t* p, Index v) { _mm512_storeu_si512(p, v); }
     static void store_partial(int32_t* p, Index v, int64_t count) { _mm512_mask_storeu_epi32(p, mask(count), v); }
+    // e^x within 2 ulp of float32; 0 and infinity beyond its range, NaN of NaN.
+    static Register exp(Register x) {
+        x = _mm512_min_ps(_mm512_set1_ps(exp_highest), _mm512_max_ps(_mm512_set1_ps(exp_lowest), x));
+        const Register n = _mm512_roundscale_ps(multiply(x, broadcast(log2_e)), _MM_FROUND_TO_NEAREST_INT);
+        return _mm512_scalef_ps(exp_near_zero<FloatLanes>(reduce<FloatLanes>(x, n)), n);
+    }
+    // `yes` where x > 0, else `no`.
+    static Register where_positive_else(Register x, Register yes, Register no) {
+        return _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask(x, zero(), _CMP_GT_OQ), yes);
+    }
+    static Register divide(Register a, Register b) { return _mm512_div_ps(a, b); }
+    static Register absolute(Register x) { return _mm512_abs_ps(x); }
     // out[0..3] = the sums of a, b, c and d.
     static void sum4(Register a, Register b, Register c, Register d, float* out) {
         const auto half = [](Register v) {

@@ -111,3 +111,99 @@ def spmm_extreme_backward_bf16(
     threads: int,
 ) -> None: ...
 def sddmm_bf16(pattern: Pattern, x: int, y: int, result: int, heads: int, head_width: int, threads: int) -> None: ...
+
+# Attention (csrc/graph/gat.hpp); saved are L, p and q, all 0 where no gradient is wanted.
+Saved = tuple[int, int, int]
+
+def gat_forward_f32(
+    pattern: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    threads: int,
+) -> None: ...
+def gat_backward_f32(
+    by_source: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    dy: int,
+    dx: int,
+    dscore_source: int,
+    dscore_target: int,
+    threads: int,
+) -> None: ...
+def gat_forward_f64(
+    pattern: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    threads: int,
+) -> None: ...
+def gat_backward_f64(
+    by_source: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    dy: int,
+    dx: int,
+    dscore_source: int,
+    dscore_target: int,
+    threads: int,
+) -> None: ...
+def gat_forward_bf16(
+    pattern: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    threads: int,
+) -> None: ...
+def gat_backward_bf16(
+    by_source: Pattern,
+    heads: int,
+    head_width: int,
+    slope: float,
+    x: int,
+    score_source: int,
+    score_target: int,
+    y: int,
+    saved: Saved,
+    dy: int,
+    dx: int,
+    dscore_source: int,
+    dscore_target: int,
+    threads: int,
+) -> None: ...
+def edge_softmax_f32(pattern: Pattern, heads: int, scores: int, alpha: int, threads: int) -> None: ...
+def edge_softmax_backward_f32(
+    pattern: Pattern, heads: int, alpha: int, dalpha: int, dscores: int, threads: int
+) -> None: ...
+def edge_softmax_f64(pattern: Pattern, heads: int, scores: int, alpha: int, threads: int) -> None: ...
+def edge_softmax_backward_f64(
+    pattern: Pattern, heads: int, alpha: int, dalpha: int, dscores: int, threads: int
+) -> None: ...

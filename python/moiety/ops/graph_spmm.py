@@ -43,13 +43,13 @@ def spmm(
     if reduce == "sum" or reduce == "mean":
         mean = reduce == "mean"
         if not common.plain(x, weight):
-            return torch.ops.moiety.spmm(*_tensors(structure), x, weight, mean, *_other_side(structure))
+            return torch.ops.moiety.spmm(*tensors(structure), x, weight, mean, *other_side(structure))
         if common.needs_gradient(x, weight):
             return _Spmm.apply(x, weight, graph, mean)  # type: ignore[no-untyped-call]
         return product(structure, x, weight, mean)
     least = reduce == "min"
     if not common.plain(x, weight):
-        y, argument = torch.ops.moiety.spmm_extreme(*_tensors(structure), x, weight, least)
+        y, argument = torch.ops.moiety.spmm_extreme(*tensors(structure), x, weight, least)
     elif common.needs_gradient(x, weight):
         y, argument = _Extreme.apply(x, weight, structure, least)  # type: ignore[no-untyped-call]
     else:
@@ -68,10 +68,9 @@ def _check(graph: Graph, x: Tensor, weight: Tensor | None, reduce: str, return_a
     if weight is not None:
         if weight.device.type != "cpu":
             common.refuse_device("spmm", weight)
-        if weight.dtype is not common.weight_dtype(dtype):
-            raise TypeError(
-                f"spmm: expected weights of {common.weight_dtype(dtype)} beside {dtype}, got {weight.dtype}"
-            )
+        expected = common.weight_dtype(dtype)
+        if weight.dtype is not expected:
+            raise TypeError(f"spmm: expected weights of {expected} beside x of {dtype}, got {weight.dtype}")
         edges = graph.num_edges
         if weight.shape != (edges,) and not (x.ndim == 3 and weight.shape == (edges, x.shape[1])):
             heads = f" or ({edges}, {x.shape[1]})" if x.ndim == 3 else ""
@@ -257,16 +256,26 @@ def _extreme_again(
 # --- registered operators --------------------------------------------------------------------------------------------
 
 
-def _tensors(structure: Structure) -> tuple[Tensor, Tensor]:
+def tensors(structure: Structure) -> tuple[Tensor, Tensor]:
+    """A graph as an operator takes it."""
     return structure.indptr, structure.indices
 
 
-def _other_side(structure: Structure) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+def other_side(structure: Structure) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Edges by source where they are known; the backward operator makes them where they are not."""
     if structure.known_transposed is None:
         return None, None, None
     other, position = structure.known_transposed
     return other.indptr, other.indices, position
+
+
+def turned_structure(
+    structure: Structure, indptr: Tensor | None, indices: Tensor | None, position: Tensor | None
+) -> tuple[Structure, Tensor]:
+    """Edges by source as `other_side` told them, or made."""
+    if indptr is None or indices is None or position is None:
+        return structure.transposed
+    return Structure(indptr, indices, structure.num_rows), position
 
 
 @torch.library.custom_op("moiety::spmm", mutates_args=(), device_types="cpu")
@@ -306,15 +315,12 @@ def _spmm_backward(
     structure = Structure(indptr, indices, x.shape[0])
     dx, dweight = x.new_empty(0), x.new_empty(0)
     if x_too:
-        if turned_indptr is None or turned_indices is None or turned_position is None:
-            other, turned_position = structure.transposed
-        else:
-            other = Structure(turned_indptr, turned_indices, structure.num_rows)
+        other, position = turned_structure(structure, turned_indptr, turned_indices, turned_position)
         turned = weight
         if mean:
             like = torch.empty(0, dtype=common.weight_dtype(x.dtype)) if weight is None else weight
             turned = _share(structure, like) if weight is None else weight * _share(structure, weight)
-        dx = product(other, dy, None if turned is None else turned[turned_position], False)
+        dx = product(other, dy, None if turned is None else turned[position], False)
     if weight_too and weight is not None:
         dweight = dots(structure, dy, x, weight.shape[1] if weight.ndim == 2 else 1).view(weight.shape)
         if mean:

@@ -1,0 +1,47 @@
+// Large buffers that are read at random: on huge pages, and kept for the next call.
+//
+// A row of features costs an address translation when it lies on a page of its own, and on 4 KiB pages a few megabytes
+// of rows are more pages than the translation cache holds; in a virtual machine each miss walks two tables. On pages of
+// 2 MiB there are few to know. Pages fresh from the system are zeroed first, so one block of at most `kept_bytes` stays
+// with the process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace moiety {
+
+constexpr int64_t kept_scratch_bytes = int64_t{64} << 20;
+
+// `bytes` of memory, uninitialised and aligned to a page; `size` becomes what there really is. Throws std::bad_alloc.
+void* take_scratch(int64_t bytes, int64_t& size);
+void give_scratch(void* block, int64_t size);
+
+// Asks for huge pages where the memory lies that was just allocated and not yet written: whoever reads it at random
+// will be glad. Does nothing for small sizes and on systems without them.
+void advise_huge_pages(void* memory, int64_t bytes);
+
+template <class T>
+class Scratch {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+  public:
+    explicit Scratch(int64_t count) {
+        if (count > 0) block_ = take_scratch(count * static_cast<int64_t>(sizeof(T)), size_);
+    }
+    Scratch(Scratch&& other) noexcept
+        : block_(std::exchange(other.block_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Scratch& operator=(Scratch&&) = delete;
+    ~Scratch() {
+        if (block_ != nullptr) give_scratch(block_, size_);
+    }
+    T* data() { return static_cast<T*>(block_); }
+
+  private:
+    void* block_ = nullptr;
+    int64_t size_ = 0;
+};
+
+}  // namespace moiety

@@ -70,6 +70,23 @@ class Predict(nn.Module):
         return self.propagate(self.net(x), graph)
 
 
+class Products(nn.Module):
+    """Written by hand: edges weighed by the product of what is at their ends, nodes chosen by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(FEATURES, 6), nn.Linear(FEATURES, 6)
+
+    def forward(self, x: Tensor, graph: Graph) -> Tensor:
+        from moiety.ops import sddmm, spmm
+
+        q, k = self.query(x), self.key(x)
+        by_head = sddmm(graph, q.view(-1, 2, 3), k.view(-1, 2, 3))
+        whole = spmm(graph, k, 0.1 * sddmm(graph, q, k), reduce="mean")
+        y = spmm(graph, k.view(-1, 2, 3), by_head, reduce="mean").flatten(1) + whole
+        return torch.cat([y[graph.indices[:5]], y[3:9], y.mean(0, keepdim=True)])
+
+
 class Layers(nn.Module):
     """Written by hand: a mean without a root, and a sum of a node with its neighbours."""
 
@@ -93,6 +110,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "sgc": (lambda: SGConv(FEATURES, CLASSES, K=2), 1, 2),
     "appnp": (lambda: Predict(4), 4, 4),  # that of the network before, and one a step but the last
     "by_hand": (Layers, 1, 1),
+    "products": (Products, 6, 9),
     "relu_attention": (lambda: Chain(GATConv(FEATURES, 4, 2, attention="relu"), GATConv(8, 3, attention="relu")), 7, 8),
     "square_attention": (lambda: GATConv(FEATURES, 3, 2, concat=False, attention="square"), 4, 4),
 }
@@ -287,6 +305,13 @@ def assert_refused(model: Any, reason: str, graph: Any = "some", **options: Any)
         private.compile(model.eval(), x, calibration=x, graph=some_graph() if graph == "some" else graph, **options)
 
 
+class Softmax(nn.Module):
+    def forward(self, x: Tensor, graph: Graph) -> Tensor:
+        from moiety.ops import edge_softmax, sddmm, spmm
+
+        return spmm(graph, x, edge_softmax(graph, sddmm(graph, x, x)))
+
+
 class Weighted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -308,7 +333,8 @@ class Holds(nn.Module):
 
 
 def test_what_is_refused() -> None:
-    assert_refused(GATConv(FEATURES, 3), r"attention|ReLU")
+    assert_refused(GATConv(FEATURES, 3), r"divides by a private sum: take .* GATConv\(attention='relu'\)")
+    assert_refused(Softmax(), r"divides by a private sum: take .* GATConv\(attention='relu'\)")
     assert_refused(SAGEConv(FEATURES, 3, aggr="max"), "a comparison an edge and feature: take 'sum' or 'mean'")
     assert_refused(Weighted(), "computed from parameters, and the graph is public")
     assert_refused(Chain(GCNConv(FEATURES, 4), GCNConv(4, 2), activation=F.gelu), "use ReLU")

@@ -274,10 +274,13 @@ class Lowering:
         if node.kind in PAIR:
             return self.structural(node, self.operands(node))
         whole = all(self.has_full(x) for x in node.inputs)
+        if node.kind == "concat" and not whole:
+            return self.structural(node, self.operands(node))
         return self.structural(node, [self.get("full" if whole else "raw", x) for x in node.inputs])
 
     def operands(self, node: Node) -> list[int]:
-        """Of a sum: as they are, but for those truncated whose scale would leave the sum no room in the ring."""
+        """Of a sum or concatenation: as they are, but for those truncated whose scale would leave it no room in the
+        ring."""
         numbers = [self.get("raw", x) for x in node.inputs]
         for number, x in sorted(zip(numbers, node.inputs, strict=True), key=lambda p: -self.out.tensors[p[0]].fraction):
             top = max(self.out.tensors[i].fraction for i in numbers)

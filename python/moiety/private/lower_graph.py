@@ -42,7 +42,7 @@ def lower_sparse(low: Lowering, node: Node) -> int:
         t, quantised = low.out.tensors[number], matrix.quantised(bits)
         interval = low.tighten(node, sparse_interval(low.interval(number), quantised))
         fraction = t.fraction + bits
-        if bits_for(interval.bound, fraction) < low.ring:
+        if fraction < low.ring and bits_for(interval.bound, fraction) < low.ring:
             break
     else:
         low.out.refuse(interval, fraction, low.ring - 1, node, "spmm")
@@ -59,7 +59,7 @@ def lower_factor(low: Lowering, node: Node) -> int:
         t, factor = low.out.tensors[number], round(node.attrs["factor"] * 2.0**bits)
         interval = low.tighten(node, low.interval(number).scaled(factor * 2.0**-bits))
         fraction = t.fraction + bits
-        if bits_for(interval.bound, fraction) < low.ring:
+        if fraction < low.ring and bits_for(interval.bound, fraction) < low.ring:
             break
     else:
         low.out.refuse(interval, fraction, low.ring - 1, node, "scale")

@@ -16,11 +16,11 @@ __all__ = ["compile_target"]
 def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
     """Compile `target`: "module:function" or the path of a network's file, such as a run's weights.safetensors.
 
-    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata); for a model over
-    a public graph the example inputs are (features, `moiety.graph.Graph`). With `weights`
-    its model's parameters are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public
-    and travel with the program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the
-    `.npy` file `calibration`, else taken from those bounds, else proved.
+    The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata); for a model
+    over a public graph the example inputs are (features, `moiety.graph.Graph`). With `weights` its model's parameters
+    are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public and travel with the
+    program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the `.npy` file
+    `calibration`, else taken from those bounds, else proved.
     """
     import numpy as np
     import torch

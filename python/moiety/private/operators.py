@@ -221,7 +221,13 @@ def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
 
 @handles("addmm")
 def _(b: Builder, bias: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) -> Node:
-    return linear(b, x, constant(w, "weight").T * alpha, constant(bias, "bias") * beta)
+    weight = constant(w, "weight").T * alpha
+    if not is_data(bias):
+        return linear(b, x, weight, constant(bias, "bias") * beta)
+    y = linear(b, x, weight)
+    if beta != 1 or bias.shape != y.shape:
+        raise Refused(f"expected a private addend of shape {y.shape} and beta 1, found {bias.shape} and beta {beta}")
+    return b.node("add", [bias, y], y.shape)
 
 
 @handles("mm", "matmul")

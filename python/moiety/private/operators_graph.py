@@ -28,7 +28,7 @@ SOFTMAX = (
 )
 LARGEST = "it keeps the largest or least of a node's neighbours, a comparison an edge and feature: take 'sum' or 'mean'"
 
-HINTS |= {"moiety.edge_softmax": SOFTMAX, "moiety.gat_aggregate": SOFTMAX}
+HINTS |= {"moiety.edge_softmax": SOFTMAX, "moiety.gat": SOFTMAX}
 
 
 def whole(b: Builder) -> None:

@@ -42,11 +42,10 @@ Boxes = Sequence[tuple[int, int, int, int]]  # channel, channels, row, rows
 def require_executed(program: Program) -> None:
     """Raises ScheduleError for a program with an operation that the kernel does not execute."""
     for op in program.ops:
-        shape = program.tensors[op.output].shape
         more = {
             "transposed convolution": op.kind == "linear" and op.attrs["conv"]["transposed"],
             "permutation of more than two axes": op.kind == "permute" and not transposes(op),
-            "sparse product of other than two axes": op.kind == "spmm" and len(shape) != 2,
+            "sparse product of other than two axes": op.kind == "spmm" and len(program.tensors[op.output].shape) != 2,
         }
         if op.kind not in EXECUTED or any(more.values()):
             name = next((name for name, there in more.items() if there), op.kind)

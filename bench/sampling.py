@@ -1,0 +1,248 @@
+"""Neighbour sampling, random walks and partitions beside numba, NumPy, PyTorch Geometric, DGL and METIS.
+
+    OMP_NUM_THREADS=1 python bench/sampling.py [--scale 17] [--repeat 20] [--shim MODULE] [--json FILE]
+
+The RMAT graph of bench/gnn_epochs.py. One thread, least CPU time of the process over repeats, implementations in turns
+with fresh seeds each turn. Sampling is without replacement and ends with nodes numbered anew (DGL: sample_neighbors and
+to_block). A peer that does not run is a row that says why; `--shim` names a module that is imported first, such as one
+that stands in for the parts of DGL that have no library for this torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnn_epochs import rmat
+from moiety.graph import Graph, partition, random_walks, sample_neighbors
+
+Call = Callable[[Tensor, int], object]  # with seeds and a number to draw by
+SEEDS = {(10,): 8192, (10, 10): 1024, (15, 10, 5): 1024}
+WALKS, LENGTH = 16384, 20
+
+
+def numba_sampler(graph: Graph, fanouts: tuple[int, ...]) -> Call:
+    """The algorithm of csrc/graph/sample.cpp as one would write it in numba."""
+    numba = import_module("numba")
+    indptr, indices = graph.indptr.numpy(), graph.indices.numpy()
+    table = np.full(graph.num_nodes, -1, np.int32)
+
+    @numba.njit(cache=False)
+    def draw(indptr, indices, table, seeds, fanouts, seed):  # type: ignore[no-untyped-def]
+        np.random.seed(seed)  # noqa: NPY002 - what numba has
+        capacity, frontier = len(seeds), len(seeds)
+        for f in fanouts:
+            frontier *= f
+            capacity += frontier
+        nodes = np.empty(capacity, np.int64)
+        rows, columns, edges = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+        known, count, first = 0, 0, 0
+        for v in seeds:
+            table[v] = known
+            nodes[known] = v
+            known += 1
+        for f in fanouts:
+            last = known
+            for i in range(first, last):
+                begin, degree = indptr[nodes[i]], indptr[nodes[i] + 1] - indptr[nodes[i]]
+                start = count
+                for j in range(max(0, degree - f), degree):
+                    e = begin + j
+                    if degree > f:
+                        t = begin + np.random.randint(0, j + 1)  # noqa: NPY002
+                        fresh = True
+                        for k in range(start, count):
+                            if edges[k] == t:
+                                fresh = False
+                                break
+                        e = t if fresh else e
+                    edges[count] = e
+                    u = indices[e]
+                    if table[u] < 0:
+                        table[u] = known
+                        nodes[known] = u
+                        known += 1
+                    rows[count], columns[count] = i, table[u]
+                    count += 1
+            first = last
+        for i in range(known):
+            table[nodes[i]] = -1
+        return nodes[:known], rows[:count], columns[:count], edges[:count]
+
+    return lambda seeds, key: draw(indptr, indices, table, seeds.numpy(), np.array(fanouts), key)
+
+
+def numpy_sampler(graph: Graph, fanouts: tuple[int, ...]) -> Call:
+    """Whole arrays: random keys for all edges of the frontier, the smallest of each row, np.unique for numbers."""
+    indptr, indices = graph.indptr.numpy(), graph.indices.numpy()
+
+    def call(seeds: Tensor, key: int) -> object:
+        rng, nodes, frontier = np.random.default_rng(key), seeds.numpy(), seeds.numpy()
+        found = []
+        for f in fanouts:
+            degree = indptr[frontier + 1] - indptr[frontier]
+            row = np.repeat(np.arange(len(frontier)), degree)
+            within = np.arange(len(row)) - np.repeat(np.cumsum(degree) - degree, degree)
+            order = np.lexsort((rng.random(len(row)), row))
+            kept = order[within < f]
+            edge = indptr[frontier][row[kept]] + within[kept]
+            found.append((frontier[row[kept]], indices[edge], edge))
+            frontier = np.setdiff1d(indices[edge], nodes)
+            nodes = np.concatenate([nodes, frontier])
+        order = np.argsort(nodes)
+        return [(order[np.searchsorted(nodes[order], t)], order[np.searchsorted(nodes[order], s)]) for t, s, _ in found]
+
+    return call
+
+
+def dgl_graph(graph: Graph) -> tuple[Any, Any]:
+    dgl = import_module("dgl")
+    source, target = graph.edge_index
+    return dgl, dgl.graph((source, target), num_nodes=graph.num_nodes).formats(["csr", "csc"])
+
+
+def dgl_sampler(graph: Graph, fanouts: tuple[int, ...]) -> Call:
+    dgl, g = dgl_graph(graph)
+
+    def call(seeds: Tensor, key: int) -> object:
+        blocks = []
+        for f in fanouts:
+            block = dgl.to_block(dgl.sampling.sample_neighbors(g, seeds, f), seeds)
+            seeds = block.srcdata[dgl.NID]
+            blocks.append(block)
+        return blocks
+
+    return call
+
+
+def pyg_sampler(graph: Graph, fanouts: tuple[int, ...]) -> Call:
+    data = import_module("torch_geometric.data").Data(edge_index=graph.edge_index, num_nodes=graph.num_nodes)
+    loader = import_module("torch_geometric.loader").NeighborLoader
+    next(iter(loader(data, list(fanouts), batch_size=8)))
+    return lambda seeds, key: next(iter(loader(data, list(fanouts), input_nodes=seeds, batch_size=len(seeds))))
+
+
+def numba_walker(graph: Graph) -> Call:
+    numba = import_module("numba")
+    indptr, targets = (t.numpy() for t in graph.csc[:2])
+
+    @numba.njit(cache=False)
+    def walk(indptr, targets, starts, length, seed):  # type: ignore[no-untyped-def]
+        np.random.seed(seed)  # noqa: NPY002 - what numba has
+        walks = np.full((len(starts), length + 1), -1, np.int64)
+        for w in range(len(starts)):
+            v = starts[w]
+            walks[w, 0] = v
+            for step in range(length):
+                degree = indptr[v + 1] - indptr[v]
+                if degree == 0:
+                    break
+                v = targets[indptr[v] + np.random.randint(0, degree)]  # noqa: NPY002
+                walks[w, step + 1] = v
+        return walks
+
+    return lambda seeds, key: walk(indptr, targets, seeds.numpy(), LENGTH, key)
+
+
+def dgl_walker(graph: Graph) -> Call:
+    dgl, g = dgl_graph(graph)
+    return lambda seeds, key: dgl.sampling.random_walk(g, seeds, length=LENGTH)
+
+
+def in_turns(makers: dict[str, Callable[[], Call]], nodes: int, seeds: int, repeat: int) -> dict[str, Any]:
+    """Least CPU seconds of each implementation, or why there is none."""
+    calls: dict[str, Call] = {}
+    found: dict[str, Any] = {}
+    for name, make in makers.items():
+        try:
+            call = make()
+            call(torch.arange(min(64, nodes)), 0)
+            calls[name], found[name] = call, float("inf")
+        except Exception as error:  # whatever keeps a peer from running is its row
+            found[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    for turn in range(repeat):
+        chosen = torch.randperm(nodes, generator=torch.Generator().manual_seed(turn))[:seeds]
+        for name, call in calls.items():
+            start = time.process_time()
+            call(chosen, turn)
+            found[name] = min(found[name], time.process_time() - start)
+    return found
+
+
+def row(label: str, unit: str, amount: float, found: dict[str, Any]) -> dict[str, Any]:
+    """Print what was found; rates are millions of `unit` a second."""
+    ours = found["moiety"]
+    print(f"\n{label}: moiety {1e3 * ours:.2f} ms, {amount / ours / 1e6:.1f} M {unit}/s")
+    for name, seconds in found.items():
+        if name != "moiety":
+            text = f"{1e3 * seconds:.2f} ms = {seconds / ours:.1f}x" if isinstance(seconds, float) else seconds
+            print(f"    {name}: {text}", flush=True)
+    return {"amount": amount, "unit": unit, "seconds": found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=int, default=17)
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--parts", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--shim", help="module to import first")
+    parser.add_argument("--json", type=Path)
+    o = parser.parse_args()
+    if o.shim:
+        import_module(o.shim)
+    torch.set_num_threads(1)
+    nodes = 1 << o.scale
+    graph = Graph.from_edge_index(rmat(o.scale, 32 * nodes), nodes)
+    print(f"RMAT: {nodes} nodes, {graph.num_edges} edges, one thread, least of {o.repeat}")
+    rows = {}
+    for fanouts, wanted in SEEDS.items():
+        seeds = min(wanted, nodes // 4)
+        makers = {
+            "moiety": lambda f=fanouts: lambda s, k: sample_neighbors(graph, s, f, seed=k, threads=1),
+            "numba": lambda f=fanouts: numba_sampler(graph, f),
+            "NumPy": lambda f=fanouts: numpy_sampler(graph, f),
+            "DGL": lambda f=fanouts: dgl_sampler(graph, f),
+            "PyG": lambda f=fanouts: pyg_sampler(graph, f),
+        }
+        edges = sample_neighbors(graph, torch.randperm(nodes)[:seeds], fanouts).edges.numel()
+        found = in_turns(makers, nodes, seeds, o.repeat)
+        label = f"sample {fanouts} from {seeds} seeds, about {edges} edges"
+        rows[label] = row(label, "edges", edges, found)
+    graph.csc  # noqa: B018 - made once, outside of the timing
+    for p, q in ((1.0, 1.0), (0.5, 2.0)):
+        walkers: dict[str, Callable[[], Call]] = {
+            "moiety": lambda p=p, q=q: lambda s, k: random_walks(graph, s, LENGTH, p, q, seed=k, threads=1)
+        }
+        if p == q:
+            walkers |= {"numba": lambda: numba_walker(graph), "DGL": lambda: dgl_walker(graph)}
+        walks = min(WALKS, nodes)
+        taken = int((random_walks(graph, torch.randperm(nodes)[:walks], LENGTH, p, q) >= 0).sum())
+        label = f"walks of {LENGTH} steps, p={p:g} q={q:g}"
+        rows[label] = row(label, "steps", taken, in_turns(walkers, nodes, walks, o.repeat))
+    for parts in o.parts:
+        for method in ("multilevel", "metis"):
+            start = time.process_time()
+            try:
+                cut = partition(graph, parts, method).statistics(graph)  # type: ignore[arg-type]
+            except ImportError as error:
+                print(f"    {method}: {error}")
+                continue
+            seconds = time.process_time() - start
+            label = f"{parts} parts, {method}"
+            rows[label] = {"seconds": seconds, "edge_cut": cut.edge_cut, "imbalance": cut.node_imbalance}
+            print(f"{label}: cut {cut.edge_cut}, imbalance {cut.node_imbalance:.3f}, {seconds:.2f} s", flush=True)
+    if o.json:
+        o.json.write_text(json.dumps({"nodes": nodes, "edges": graph.num_edges, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -82,13 +82,50 @@ Result edge_softmax(const Sizes& sizes, const Integers& row_start, const Integer
     return {z, counted(c.tally)};
 }
 
-Result gat(const Sizes& sizes, const Integers& row_start, const Integers& column, const Reals& x, const Reals& source,
-           const Reals& target, double slope) {
+Result edge_softmax_backward(const Sizes& sizes, const Integers& row_start, const Integers& column, int64_t columns,
+                             const Reals& alpha, const Reals& dalpha) {
+    Counter c(sizes.first, sizes.second);
+    check(alpha.ndim() == 2, "edge_softmax_backward: expected edges x heads, got ", alpha.ndim(), " dimensions");
+    Reals z({alpha.shape(0), alpha.shape(1)});
+    counted_edge_softmax_backward(c, pattern(row_start, column, columns), in(alpha), in(dalpha), alpha.shape(1),
+                                  out(z));
+    return {z, counted(c.tally)};
+}
+
+using Results = std::pair<std::vector<Reals>, py::dict>;
+
+// y and, with `keep`, L, p and q.
+Results gat(const Sizes& sizes, const Integers& row_start, const Integers& column, const Reals& x, const Reals& source,
+            const Reals& target, double slope, bool keep) {
     Counter c(sizes.first, sizes.second);
     const Features f = features(x, "gat: x");
-    Reals y({row_start.size() - 1, x.shape(1), x.shape(2)});
-    counted_gat(c, pattern(row_start, column, x.shape(0)), f, in(source), in(target), slope, out(y));
+    const py::ssize_t rows = row_start.size() - 1, kept = keep ? rows : 0;
+    std::vector<Reals> y{Reals({rows, x.shape(1), x.shape(2)}), Reals({kept, x.shape(1)}),
+                         Reals({kept, x.shape(1), x.shape(2)}), Reals({kept, x.shape(1)})};
+    const graph::CountedGatSaved saved{out(y[1]), out(y[2]), out(y[3])};
+    counted_gat(c, pattern(row_start, column, x.shape(0)), f, in(source), in(target), slope, out(y[0]), saved);
     return {y, counted(c.tally)};
+}
+
+// dx, dscore_source, dscore_target.
+Results gat_backward(const Sizes& sizes, const Integers& row_start, const Integers& column, const Reals& x,
+                     const Reals& source, const Reals& target, double slope, const Reals& y,
+                     const std::vector<Reals>& saved, const Reals& dy) {
+    Counter c(sizes.first, sizes.second);
+    check(saved.size() == 3, "gat_backward: expected L, p and q, got ", saved.size(), " arrays");
+    const graph::CountedGatInputs inputs{features(x, "gat_backward: x"),
+                                         features(y, "gat_backward: y"),
+                                         features(dy, "gat_backward: dy"),
+                                         in(source),
+                                         in(target),
+                                         in(saved[0]),
+                                         in(saved[1]),
+                                         in(saved[2]),
+                                         slope};
+    std::vector<Reals> d{Reals({x.shape(0), x.shape(1), x.shape(2)}), Reals({x.shape(0), x.shape(1)}),
+                         Reals({y.shape(0), x.shape(1)})};
+    counted_gat_backward(c, pattern(row_start, column, y.shape(0)), inputs, out(d[0]), out(d[1]), out(d[2]));
+    return {d, counted(c.tally)};
 }
 
 Result segment(const Sizes& sizes, const Integers& row_start, const Reals& x, const std::string& reduce) {
@@ -157,7 +194,9 @@ void register_graph_counted(py::module_& m) {
     r.def("spmm", &spmm);
     r.def("sddmm", &sddmm);
     r.def("edge_softmax", &edge_softmax);
+    r.def("edge_softmax_backward", &edge_softmax_backward);
     r.def("gat", &gat);
+    r.def("gat_backward", &gat_backward);
     r.def("segment", &segment);
     r.def("gather", &gather);
     r.def("scatter", &scatter);

@@ -4,56 +4,10 @@
 #include <cmath>
 
 #include "core/check.hpp"
+#include "graph/counted_tree.hpp"
 
 namespace moiety::graph {
 namespace {
-
-using Numbers = std::vector<Number>;
-
-size_t at(int64_t i) { return static_cast<size_t>(i); }
-
-// Neighbours are combined pairwise, level by level, until one is left. `terms` must not be empty and is used up.
-template <class Combine>
-Number tree(Numbers& terms, const Combine& combine) {
-    for (size_t n = terms.size(); n > 1; n = (n + 1) / 2)
-        for (size_t i = 0; i < n; i += 2) terms[i / 2] = i + 1 < n ? combine(terms[i], terms[i + 1]) : terms[i];
-    return terms[0];
-}
-
-Number sum(Counter& c, Numbers& terms) {
-    return tree(terms, [&](Number a, Number b) { return c.add(a, b); });
-}
-
-Number largest(Counter& c, Numbers& terms) {
-    return tree(terms, [&](Number a, Number b) { return c.maximum(a, b); });
-}
-
-Number reduced(Counter& c, Numbers& terms, Reduce reduce) {
-    const auto count = static_cast<double>(terms.size());
-    switch (reduce) {
-        case Reduce::max: return largest(c, terms);
-        case Reduce::min: return tree(terms, [&](Number a, Number b) { return c.minimum(a, b); });
-        case Reduce::mean: return c.divide(sum(c, terms), {count, 0});
-        case Reduce::sum: break;
-    }
-    return sum(c, terms);
-}
-
-Number exponential(Counter& c, Number x) { return c.special(std::exp(x.value), x); }
-
-// exp(x - max x), in place; returns the sum.
-Number exponentials(Counter& c, Numbers& x) {
-    Numbers scratch = x;
-    const Number top = largest(c, scratch);
-    for (Number& value : x) value = exponential(c, c.subtract(value, top));
-    scratch = x;
-    return sum(c, scratch);
-}
-
-void check_size(std::span<const double> values, int64_t expected, const char* what) {
-    check(static_cast<int64_t>(values.size()) == expected, what, ": expected ", expected, " elements, got ",
-          values.size());
-}
 
 void check_rows(std::span<const int64_t> row_start, int64_t entries) {
     check(!row_start.empty() && row_start.front() == 0 && row_start.back() == entries &&
@@ -64,8 +18,6 @@ void check_rows(std::span<const int64_t> row_start, int64_t entries) {
 void check_index(std::span<const int64_t> index, int64_t nodes) {
     for (int64_t i : index) check(i >= 0 && i < nodes, "index: expected entries in [0, ", nodes, "), got ", i);
 }
-
-int64_t edges_of(const ring::CsrPattern& p) { return p.row_start[p.rows]; }
 
 }  // namespace
 
@@ -167,59 +119,6 @@ void counted_sddmm(Counter& c, const ring::CsrPattern& p, const Features& x, con
                 for (int64_t f = h * x.width; f < (h + 1) * x.width; ++f)
                     terms.push_back(c.multiply(target[at(f)], c.load(source + f)));
                 c.store(&z[at(e * x.heads + h)], sum(c, terms));
-            }
-        }
-        begin = end;
-    }
-}
-
-void counted_edge_softmax(Counter& c, const ring::CsrPattern& p, std::span<const double> scores, int64_t heads,
-                          std::span<double> z) {
-    check(heads >= 1, "edge_softmax: expected heads >= 1, got ", heads);
-    check_size(scores, edges_of(p) * heads, "edge_softmax: scores");
-    check_size(z, edges_of(p) * heads, "edge_softmax: z");
-    int64_t begin = c.load_pointer(p.row_start);
-    for (int64_t i = 0; i < p.rows; ++i) {
-        const int64_t end = c.load_pointer(p.row_start + i + 1);
-        c.tally.edges += end - begin;
-        for (int64_t h = 0; end > begin && h < heads; ++h) {
-            Numbers terms;
-            for (int64_t e = begin; e < end; ++e) terms.push_back(c.load(&scores[at(e * heads + h)]));
-            const Number total = exponentials(c, terms);
-            for (int64_t e = begin; e < end; ++e) c.store(&z[at(e * heads + h)], c.divide(terms[at(e - begin)], total));
-        }
-        begin = end;
-    }
-}
-
-void counted_gat(Counter& c, const ring::CsrPattern& p, const Features& x, std::span<const double> score_source,
-                 std::span<const double> score_target, double slope, std::span<double> y) {
-    x.validate(p.columns, "gat: x");
-    check_size(score_source, p.columns * x.heads, "gat: score_source");
-    check_size(score_target, p.rows * x.heads, "gat: score_target");
-    check_size(y, p.rows * x.size(), "gat: y");
-    int64_t begin = c.load_pointer(p.row_start);
-    for (int64_t i = 0; i < p.rows; ++i) {
-        const int64_t end = c.load_pointer(p.row_start + i + 1), degree = end - begin;
-        c.tally.edges += degree;
-        std::vector<int64_t> source(at(degree));
-        for (int64_t e = 0; e < degree; ++e) source[at(e)] = c.load_index(p.column + begin + e);
-        for (int64_t h = 0; h < x.heads; ++h) {
-            Number total;
-            Numbers weight(at(degree));
-            if (degree > 0) {
-                const Number target = c.load(&score_target[at(i * x.heads + h)]);
-                for (int64_t e = 0; e < degree; ++e) {
-                    const Number s = c.add(c.load(&score_source[at(source[at(e)] * x.heads + h)]), target);
-                    weight[at(e)] = c.maximum(s, c.multiply(s, {slope, 0}));
-                }
-                total = exponentials(c, weight);
-            }
-            for (int64_t f = h * x.width; f < (h + 1) * x.width; ++f) {
-                Numbers terms;
-                for (int64_t e = 0; e < degree; ++e)
-                    terms.push_back(c.multiply(weight[at(e)], c.load(&x.x[at(source[at(e)] * x.size() + f)])));
-                c.store(&y[at(i * x.size() + f)], degree > 0 ? c.divide(sum(c, terms), total) : Number{});
             }
         }
         begin = end;

@@ -57,6 +57,16 @@ class Counter {
         *p = x.value;
     }
 
+    // An intermediate result that goes to memory and comes back, its chain of operations with it.
+    Number keep(Number x) {
+        tally.stored += word_;
+        return x;
+    }
+    Number reload(Number x) {
+        tally.loaded += word_;
+        return x;
+    }
+
     Number add(Number a, Number b);
     Number subtract(Number a, Number b);
     Number multiply(Number a, Number b);
@@ -92,10 +102,31 @@ void counted_sddmm(Counter& c, const ring::CsrPattern& p, const Features& x, con
 // Softmax of the scores (edges x heads) over every row's edges; a score is loaded once.
 void counted_edge_softmax(Counter& c, const ring::CsrPattern& p, std::span<const double> scores, int64_t heads,
                           std::span<double> z);
+// ds_e = a_e (da_e - sum over the row of a da).
+void counted_edge_softmax_backward(Counter& c, const ring::CsrPattern& p, std::span<const double> alpha,
+                                   std::span<const double> dalpha, int64_t heads, std::span<double> dscores);
+
+// What the gradient of graph attention needs (csrc/graph/gat.hpp): L and q, nodes x heads, and p like y; none of any
+// elements when no gradient is wanted.
+struct CountedGatSaved {
+    std::span<double> log_sum, positive, share;
+};
+
 // y_i = sum_e softmax_e(leaky(s_j + t_i)) x_j: numerator and denominator are summed and then divided. t_i is loaded
 // once a row, and the scores of a row are kept.
 void counted_gat(Counter& c, const ring::CsrPattern& p, const Features& x, std::span<const double> score_source,
-                 std::span<const double> score_target, double slope, std::span<double> y);
+                 std::span<const double> score_target, double slope, std::span<double> y, const CountedGatSaved& saved);
+
+struct CountedGatInputs {
+    Features x, y, dy;
+    std::span<const double> score_source, score_target, log_sum, positive, share;
+    double slope = 0;
+};
+
+// The gradients as csrc/graph/gat.hpp has them: one pass over targets (delta and dscore_target), a barrier, and one
+// over the edges by source, where s_j and x_j are loaded once a row.
+void counted_gat_backward(Counter& c, const ring::CsrPattern& by_source, const CountedGatInputs& in,
+                          std::span<double> dx, std::span<double> dscore_source, std::span<double> dscore_target);
 // y_i = reduce over rows [row_start[i], row_start[i+1]) of x.
 void counted_segment(Counter& c, std::span<const int64_t> row_start, const Features& x, Reduce reduce,
                      std::span<double> y);

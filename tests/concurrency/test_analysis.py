@@ -24,7 +24,7 @@ from moiety.cost.concurrency.roofline import FEATURES, default_machine, features
 from moiety.cost.concurrency.taxonomy import of_kernels
 from moiety.cost.concurrency.watch import trace
 from moiety.cost.concurrency.zoo import ZOO
-from moiety.graph import Graph
+from moiety.graph import Graph, partition
 from moiety.graph.partitioning import Partition
 
 
@@ -58,7 +58,9 @@ def test_totals_follow_from_the_kernels(trained: Analysis) -> None:
     assert {line.phase for line in lines} == {"forward", "backward"}
     assert totals.count.barriers == len(lines)
     assert totals.compulsory == sum(line.compulsory for line in lines)
-    assert totals.seconds == pytest.approx(sum(line.seconds for line in lines))
+    assert totals.modules == 1 + 2 * 3  # the network, and dropout, convolution and activation of two layers
+    modules = totals.modules * default_machine().module
+    assert totals.seconds == pytest.approx(sum(line.seconds for line in lines) + modules)
     assert totals.forward.work < totals.count.work
     assert totals.forward_depth < totals.depth
     for workers, low, high in totals.brent:
@@ -87,6 +89,17 @@ def test_halo_bytes_are_those_of_sets_of_remote_sources(nodes: int, edges: int, 
     assert cost.edge_cut == sum(owner[i] != owner[j] for j, i in graph.edge_index.T.tolist())
     assert sum(cost.edges) == graph.num_edges
     assert cost.edge_imbalance * graph.num_edges == pytest.approx(max(cost.edges) * parts if edges else 0, abs=1e-6)
+
+
+def test_halo_bytes_equal_what_the_plans_of_partition_parallel_training_send() -> None:
+    from moiety.train.graph import HaloPlan
+
+    graph = random_graph(80, 400, seed=3)
+    made = partition(graph, 4)
+    cost = of_partition([], graph, made)
+    plans = [HaloPlan.build(graph, made, rank) for rank in range(4)]
+    assert sum(p.bytes_forward(16) for p in plans) == cost.volume(16)
+    assert sum(p.bytes_backward(16) for p in plans) == cost.volume(16)
 
 
 def test_a_batch_s_support_set(trained: Analysis) -> None:
@@ -155,7 +168,7 @@ def test_the_trace_has_kernels_and_pipeline(trained: Analysis) -> None:
     spans = [e for e in document["traceEvents"] if e["ph"] == "X"]
     assert len(spans) == len(trained.lines) + len(trained.schedule.tasks)
     alone = [e for e in spans if e["pid"] == 0]
-    assert sum(e["dur"] for e in alone) == pytest.approx(1e6 * trained.totals.seconds)
+    assert sum(e["dur"] for e in alone) == pytest.approx(1e6 * sum(line.seconds for line in trained.lines))
 
 
 def test_a_model_is_left_as_it_was() -> None:

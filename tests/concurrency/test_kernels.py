@@ -13,6 +13,7 @@ from moiety.cost.concurrency.counted import run
 from moiety.cost.concurrency.kernels import (
     FUNCTIONS,
     EdgeSoftmax,
+    EdgeSoftmaxBackward,
     Fold,
     Gat,
     Gather,
@@ -82,7 +83,12 @@ def test_sddmm_softmax_and_gat(pattern, sizes) -> None:
     assert count == kernel.count
     score = source[pattern.indices] + target[rows]
     alpha, _ = run(EdgeSoftmax(pattern, heads), np.where(score > 0, score, 0.2 * score))
-    assert np.allclose(got, by_rows(pattern, alpha[:, :, None] * y[pattern.indices], "sum"))
+    expected = by_rows(pattern, alpha[:, :, None] * y[pattern.indices], "sum")
+    assert np.allclose(got.reshape(expected.shape), expected)
+
+    back, count = run(kernel := EdgeSoftmaxBackward(pattern, heads), alpha, z)
+    assert count == kernel.count
+    assert np.allclose(back, alpha * (z - by_rows(pattern, alpha * z, "sum")[rows]))
 
 
 @given(patterns(), st.integers(1, 6), st.sampled_from(REDUCTIONS))

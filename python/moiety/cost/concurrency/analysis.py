@@ -87,7 +87,8 @@ class Line:
 class Totals:
     """Of the whole pass. `depth` is the longest path through kernels, `chain` their depths one after another.
 
-    `peak_bytes`: intermediate results that live at once; `held_bytes`: features, parameters and the graph.
+    `seconds` has the calls of modules beside the kernels'. `peak_bytes`: intermediate results that live at once;
+    `held_bytes`: features, parameters and the graph.
     """
 
     count: Count
@@ -97,6 +98,7 @@ class Totals:
     compulsory: int
     roofline: float
     seconds: float
+    modules: int  # calls of modules
     peak_bytes: int
     held_bytes: int
     brent: tuple[tuple[int, float, float], ...]  # workers, least and most steps of time
@@ -125,6 +127,7 @@ class Totals:
             "intensity": self.count.work / self.compulsory if self.compulsory else 0.0,
             "roofline_seconds": self.roofline,
             "seconds": self.seconds,
+            "modules": self.modules,
             "peak_bytes": self.peak_bytes,
             "held_bytes": self.held_bytes,
             "brent": [{"workers": p, "least": low, "most": high} for p, low, high in self.brent],
@@ -261,7 +264,7 @@ def analyse(
         plan=plan,
         machine=machine.name,
         lines=lines,
-        totals=_totals(lines, watched, plan, parameters + x.nbytes + _graph_bytes(graph)),
+        totals=_totals(lines, watched, plan, machine, parameters + x.nbytes + _graph_bytes(graph)),
         taxonomy=of_row(row) if row is not None else of_kernels([step.kernel for step in forward]),
         as_written=_as_written(row, model, graph, x, lines),
         partition=cost,
@@ -305,7 +308,7 @@ def _line(step: Step, machine: Machine) -> Line:
     return Line(k, step.operator, step.module, step.phase, k.count, k.compulsory, roofline, seconds)
 
 
-def _totals(lines: Sequence[Line], watched: Trace, plan: Plan, held: int) -> Totals:
+def _totals(lines: Sequence[Line], watched: Trace, plan: Plan, machine: Machine, held: int) -> Totals:
     count = sum((line.count for line in lines), Count(barriers=0))
     brent = tuple((p, max(count.work / p, watched.depth), count.work / p + watched.depth) for p in plan.workers)
     return Totals(
@@ -315,7 +318,8 @@ def _totals(lines: Sequence[Line], watched: Trace, plan: Plan, held: int) -> Tot
         max((step.stop for step in watched.steps if step.phase == "forward"), default=0),
         sum(line.compulsory for line in lines),
         sum(line.roofline for line in lines),
-        sum(line.seconds for line in lines),
+        sum(line.seconds for line in lines) + watched.modules * machine.module,
+        watched.modules,
         watched.peak,
         held,
         brent,

@@ -13,7 +13,22 @@ from numpy.typing import NDArray
 
 from moiety._core import graph_counted as _counted
 
-from .kernels import Count, EdgeSoftmax, Fold, Gat, Gather, Gemm, Kernel, Map, Scatter, Sddmm, Segment, Spmm
+from .kernels import (
+    Count,
+    EdgeSoftmax,
+    EdgeSoftmaxBackward,
+    Fold,
+    Gat,
+    GatBackward,
+    Gather,
+    Gemm,
+    Kernel,
+    Map,
+    Scatter,
+    Sddmm,
+    Segment,
+    Spmm,
+)
 
 __all__ = ["run"]
 
@@ -23,8 +38,9 @@ Reals = NDArray[np.float64]
 def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()) -> tuple[Reals, Count]:
     """The result and the counts of a kernel on operands that have its sizes.
 
-    Operands: spmm x (columns, ...) and the weights if it has any; sddmm x and y; edge_softmax scores; gat x, the
-    scores of sources and of targets (`scalars`: the slope); segment and gather x; scatter x and what it goes into; gemm
+    Operands: spmm x (columns, ...) and the weights if it has any; sddmm x and y; edge_softmax scores, backward alpha
+    and its gradient; gat x, the scores of sources and of targets (`scalars`: the slope), backward those, y, L, p, q and
+    dy (their results come one after another in one array); segment and gather x; scatter x and what it goes into; gemm
     a, b and the bias if it has one; map its operands, each of the result's size (`scalars`: its constants); fold x
     (outer, length, inner). Raises ValueError for operands of other sizes.
     """
@@ -42,11 +58,20 @@ def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()
         case EdgeSoftmax(pattern=p, heads=h):
             scores = arrays[0].reshape(-1, h)
             got = _counted.edge_softmax((kernel.word, p.index_bytes), p.indptr, p.indices, p.num_cols, scores)
+        case EdgeSoftmaxBackward(pattern=p, heads=h):
+            alpha, dalpha = (a.reshape(-1, h) for a in arrays)
+            sizes = (kernel.word, p.index_bytes)
+            got = _counted.edge_softmax_backward(sizes, p.indptr, p.indices, p.num_cols, alpha, dalpha)
         case Gat(pattern=p, heads=h, width=w):
             x, source, target = arrays
-            got = _counted.gat(
-                (kernel.word, p.index_bytes), p.indptr, p.indices, x.reshape(-1, h, w), source, target, *scalars
-            )
+            sizes = (kernel.word, p.index_bytes)
+            x = x.reshape(-1, h, w)
+            got = _first(_counted.gat(sizes, p.indptr, p.indices, x, source, target, scalars[0], kernel.keep))
+        case GatBackward(pattern=p, heads=h, width=w):
+            x, source, target, y, log_sum, positive, share, dy = arrays
+            x, y, dy = (a.reshape(-1, h, w) for a in (x, y, dy))
+            sizes, saved = (kernel.word, p.index_bytes), [log_sum, positive, share]
+            got = _first(_counted.gat_backward(sizes, p.indptr, p.indices, x, source, target, scalars[0], y, saved, dy))
         case Segment(pattern=p, width=w):
             got = _counted.segment((kernel.word, p.index_bytes), p.indptr, arrays[0].reshape(-1, 1, w), kernel.reduce)
         case Gather(index=i, width=w):
@@ -65,3 +90,8 @@ def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()
         case _:
             raise ValueError(f"expected a kernel that has counters, got {kernel.name or type(kernel).__name__}")
     return got[0], Count(**got[1])
+
+
+def _first(got: tuple[list[Reals], dict[str, int]]) -> tuple[Reals, dict[str, int]]:
+    """All results one after another, in one array: a kernel has one result for its callers."""
+    return np.concatenate([a.ravel() for a in got[0]]), got[1]

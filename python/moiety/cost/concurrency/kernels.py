@@ -29,9 +29,11 @@ __all__ = [
     "FUNCTIONS",
     "Count",
     "EdgeSoftmax",
+    "EdgeSoftmaxBackward",
     "Fold",
     "Function",
     "Gat",
+    "GatBackward",
     "Gather",
     "Gemm",
     "Index",
@@ -276,12 +278,41 @@ class EdgeSoftmax(Kernel):
 
 
 @dataclass(frozen=True)
+class EdgeSoftmaxBackward(Kernel):
+    pattern: Pattern
+    heads: int
+    word: int = 4
+    name: ClassVar[str] = "edge_softmax_backward"
+
+    @property
+    def count(self) -> Count:
+        p, scores = self.pattern, self.pattern.edges * self.heads
+        return Count(
+            edges=p.edges,
+            multiplies=2 * scores,
+            adds=scores + (p.edges - p.occupied) * self.heads,
+            loaded=p.pointer_bytes + 2 * scores * self.word,
+            stored=scores * self.word,
+            depth=3 + lg(p.largest) if p.edges else 0,
+        )
+
+    @property
+    def compulsory(self) -> int:
+        return self.pattern.pointer_bytes + 3 * self.pattern.edges * self.heads * self.word
+
+
+@dataclass(frozen=True)
 class Gat(Kernel):
-    """Scores, softmax and aggregation in one: nothing of the size of the edges is kept."""
+    """Scores, softmax and aggregation in one: nothing of the size of the edges is kept.
+
+    keep: the logarithms, and the parts of y and of the coefficients from positive scores, which the gradient needs
+    (csrc/graph/gat.hpp).
+    """
 
     pattern: Pattern
     heads: int
     width: int
+    keep: bool = False
     word: int = 4
     name: ClassVar[str] = "gat"
 
@@ -292,28 +323,75 @@ class Gat(Kernel):
         # Score and leaky ReLU: 1 + 2; softmax without its division: lg d + 2 + the sum; one division at the end. The
         # products of the numerator add a level beside the denominator's sum.
         depth = 3 + lg(p.largest) + 2 + (1 + lg(p.largest)) + 1 if p.edges else 0
+        kept = self.keep
         return Count(
             edges=p.edges,
-            multiplies=p.edges * (heads + features),
-            adds=2 * p.edges * heads + between * (heads + features),
-            compares=p.edges * heads + between * heads,
-            specials=p.edges * heads + p.occupied * features,
+            multiplies=p.edges * (heads + features + kept * features),
+            adds=2 * p.edges * heads
+            + between * (heads + features)
+            + kept * (between * (heads + features) + p.occupied * heads),
+            compares=p.edges * heads + between * heads + kept * p.edges * heads,
+            specials=p.edges * heads + p.occupied * features + kept * p.occupied * (features + 2 * heads),
             loaded=p.pointer_bytes
             + p.occupied * heads * self.word
             + p.edges * (p.index_bytes + (heads + features) * self.word),
-            stored=p.rows * features * self.word,
+            stored=p.rows * (features + kept * (features + 2 * heads)) * self.word,
             depth=depth,
         )
 
     @property
     def compulsory(self) -> int:
         p, features = self.pattern, self.heads * self.width
-        scores = (len(p.uses) + p.occupied) * self.heads
-        return p.pointer_bytes + p.edges * p.index_bytes + (scores + (len(p.uses) + p.rows) * features) * self.word
+        read = (len(p.uses) + p.occupied) * self.heads + len(p.uses) * features
+        return p.pointer_bytes + p.edges * p.index_bytes + read * self.word + self.count.stored
 
     @property
     def gathered(self) -> tuple[int, Integers]:
         return (1 + self.width) * self.heads * self.word, self.pattern.uses
+
+
+@dataclass(frozen=True)
+class GatBackward(Kernel):
+    """Gradients of attention in a pass over targets and one over edges by source; `pattern` is the transpose."""
+
+    pattern: Pattern
+    heads: int
+    width: int
+    word: int = 4
+    name: ClassVar[str] = "gat_backward"
+
+    @property
+    def count(self) -> Count:
+        p, heads, features, targets = self.pattern, self.heads, self.heads * self.width, self.pattern.num_cols
+        between = p.edges - p.occupied
+        levels = lg(self.width)
+        return Count(
+            edges=p.edges,
+            multiplies=targets * 2 * (features + heads) + p.edges * (3 * heads + 2 * features),
+            adds=targets * (2 * features - heads) + p.edges * (2 * heads + features) + between * (features + heads),
+            compares=2 * p.edges * heads,
+            specials=p.edges * heads,
+            loaded=p.pointer_bytes
+            + p.edges * p.index_bytes
+            + (targets * (3 * features + heads) + (p.edges + p.occupied) * features) * self.word
+            + (3 * p.edges + p.occupied) * heads * self.word,
+            stored=(2 * targets * heads + p.rows * (features + heads)) * self.word,
+            barriers=2,
+            depth=max(
+                max(7, 4 + levels) + lg(p.largest) if p.edges else 0,
+                4 + levels if targets else 0,
+            ),
+        )
+
+    @property
+    def compulsory(self) -> int:
+        p, features = self.pattern, self.heads * self.width
+        nodes = p.num_cols * (3 * features + 3 * self.heads) + p.occupied * (features + self.heads)
+        return p.pointer_bytes + p.edges * p.index_bytes + nodes * self.word + self.count.stored
+
+    @property
+    def gathered(self) -> tuple[int, Integers]:
+        return (3 + self.width) * self.heads * self.word, self.pattern.uses
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     roofline   = max(work / peak, compulsory bytes / bandwidth of the level that holds them)
     prediction = calls a + rows b + edges c + work d + sum over levels (streamed bytes s_l + gathered bytes g_l)
+                 + what calling the modules takes, for a whole network
 
 Rows that indices lead to are not equally popular: the most popular ones stay in the caches. The `near` bytes of the
 most popular rows count as gathered from near, the next ones up to `middle` from the middle, and the rest from far.
@@ -86,6 +87,7 @@ class Machine:
     gather: float  # bytes a second of rows of 256 bytes from far, in random order
     near: int  # bytes
     middle: int
+    module: float  # seconds that calling a module takes beside its kernels
     rates: Mapping[str, tuple[float, ...]]
     errors: Mapping[str, float] = field(default_factory=dict)  # mean relative miss of each kind's own samples
     made: Mapping[str, Any] = field(default_factory=dict)

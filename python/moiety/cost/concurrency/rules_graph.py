@@ -10,14 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernels import Index, Pattern, Scatter, Sddmm, Spmm
+from .kernels import EdgeSoftmax, EdgeSoftmaxBackward, Gat, GatBackward, Index, Pattern, Scatter, Sddmm, Spmm
 from .translate import Call, Patterns, array, mapped, rule
 
-__all__: list[str] = []
+__all__ = ["WITHOUT_GRADIENTS"]
 
 Args = Sequence[Any]
 Named = dict[str, Any]
 Calls = list[Call] | None
+
+
+# How many results an operator has where no gradients are wanted: its eager form makes no others.
+WITHOUT_GRADIENTS = {"moiety::gat": 1, "moiety::spmm_extreme": 1}
 
 
 def heads_of(x: Tensor) -> tuple[int, int]:
@@ -105,3 +109,38 @@ def _sddmm_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Ten
     heads = ds.shape[1]
     x, y = (t.reshape(len(t), heads, -1) for t in (x, y))
     return [multiplied(pattern, y, ds, out[0]), multiplied(other, x, ds[torch.from_numpy(position)], out[1])]
+
+
+@rule("moiety::edge_softmax")
+def _edge_softmax(patterns: Patterns, args: Args, named: Named, out: Tensor) -> list[Call]:
+    indptr, indices, columns, scores = args
+    heads = scores.shape[1] if scores.ndim == 2 else 1
+    kernel = EdgeSoftmax(patterns.of(indptr, indices, columns), heads, scores.element_size())
+    return [Call(kernel, (scores,), (), out)]
+
+
+@rule("moiety::edge_softmax_backward")
+def _edge_softmax_backward(patterns: Patterns, args: Args, named: Named, out: Tensor) -> list[Call]:
+    dalpha, indptr, indices, columns, alpha = args
+    heads = alpha.shape[1] if alpha.ndim == 2 else 1
+    kernel = EdgeSoftmaxBackward(patterns.of(indptr, indices, columns), heads, alpha.element_size())
+    return [Call(kernel, (alpha, dalpha), (), out)]
+
+
+@rule("moiety::gat")
+def _gat(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, ...]) -> list[Call]:
+    """What the gradient needs is kept where there will be one; the registered operator always makes it."""
+    indptr, indices, x, source, target, slope = args[:6]
+    keep = patterns.gradients and any(t.requires_grad for t in (x, source, target))
+    kernel = Gat(patterns.of(indptr, indices, x.shape[0]), x.shape[1], x.shape[2], keep, x.element_size())
+    results = [t.flatten() for t in out] if keep else [out[0].flatten()]
+    return [Call(kernel, (x, source, target), (slope,), torch.cat(results), x)]
+
+
+@rule("moiety::gat_backward")
+def _gat_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, ...]) -> list[Call]:
+    dy, indptr, indices, x, source, target, slope, y, log_sum, positive, share = args[:11]
+    by_source = patterns.of(indptr, indices, x.shape[0]).transposed[0]
+    kernel = GatBackward(by_source, x.shape[1], x.shape[2], x.element_size())
+    operands = (x, source, target, y, log_sum, positive, share, dy)
+    return [Call(kernel, operands, (slope,), torch.cat([t.flatten() for t in out]), dy)]

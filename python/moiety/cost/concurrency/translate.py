@@ -49,9 +49,10 @@ class Call:
 
 
 class Patterns:
-    """Patterns of the graphs that a trace meets, made once each."""
+    """Patterns of the graphs that a trace meets, made once each. `gradients`: whether there will be any."""
 
-    def __init__(self) -> None:
+    def __init__(self, gradients: bool = False) -> None:
+        self.gradients = gradients
         self._known: dict[tuple[int, int, int], tuple[Pattern, tuple[Tensor, Tensor]]] = {}
 
     def of(self, indptr: Tensor, indices: Tensor, num_cols: int) -> Pattern:

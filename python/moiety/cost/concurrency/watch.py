@@ -19,12 +19,14 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils.module_tracker import ModuleTracker
 from torch.utils.weak import WeakIdKeyDictionary
 
 from . import counted
 from .kernels import Count, Kernel
+from .rules_graph import WITHOUT_GRADIENTS
 from .translate import Call, Patterns, tensors_in, translate
 
 __all__ = ["Step", "Trace", "trace"]
@@ -54,6 +56,7 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     depth: int = 0  # longest path
     peak: int = 0  # bytes of intermediate results
+    modules: int = 0  # calls of modules
     skipped: set[str] = field(default_factory=set)  # operators on integers and masks: not counted
 
 
@@ -66,11 +69,11 @@ class _Storage:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, modules: ModuleTracker, counting: bool) -> None:
+    def __init__(self, modules: ModuleTracker, counting: bool, gradients: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.trace = Trace()
         self.modules, self.counting = modules, counting
-        self.patterns = Patterns()
+        self.patterns = Patterns(gradients)
         self.storages: Any = WeakIdKeyDictionary()
         self.paths = {""}  # modules that have done something
         self.numbers = 0
@@ -87,6 +90,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not any(t.is_floating_point() for t in results):
             self.trace.skipped.add(name)
         else:
+            if not self.patterns.gradients:
+                results = results[: WITHOUT_GRADIENTS.get(name, len(results))]
             self._record(name, translate(name, before, kwargs, out, self.patterns), args, kwargs, results)
         return out
 
@@ -179,8 +184,13 @@ def trace(run: Callable[[], Any], backward: bool = False, counting: bool = False
     (RuntimeError otherwise): for graphs of some hundred edges.
     """
     modules = ModuleTracker()
-    watch = _Watch(modules, counting)
-    with _seen(), torch.set_grad_enabled(backward), modules, watch:
+    watch = _Watch(modules, counting, backward)
+
+    def entered(module: torch.nn.Module, args: Any) -> None:
+        watch.trace.modules += 1
+
+    hook = register_module_forward_pre_hook(entered)
+    with _seen(), hook, torch.set_grad_enabled(backward), modules, watch:
         out = run()
         if backward:
             results = [t for t in tensors_in(out) if t.requires_grad]

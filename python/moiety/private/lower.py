@@ -187,7 +187,7 @@ class Lowering:
 
     def leaves_room(self, node: Node, bound: float, scale: int) -> bool:
         """Does a value of this magnitude and scale, and what sparse products and axes make of it?"""
-        if bits_for(bound, scale) > self.ring - ROOM_BITS:
+        if max(scale, bits_for(bound, scale)) > self.ring - ROOM_BITS:
             return False
         for user in self.users[node]:
             if user.kind == "spmm":

@@ -7,7 +7,7 @@ where batch norms and biases reach it as they do in networks without a graph.
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import product as pairs
 from typing import Any
 
 import numpy as np
@@ -52,8 +52,13 @@ def is_number(node: Node) -> bool:
     return node.kind == "affine" and bool(node.attrs.get("public")) and node.attrs.get("b") is None
 
 
+def is_multiple(node: Node) -> bool:
+    """A product with a number of the code, or a division by a whole one."""
+    return is_number(node) or "divisor" in node.attrs
+
+
 def number_of(node: Node) -> float:
-    return float(node.attrs["a"].flat[0])
+    return 1 / node.attrs["divisor"] if "divisor" in node.attrs else float(node.attrs["a"].flat[0])
 
 
 def beside_matrix(user: Node) -> bool:
@@ -66,15 +71,22 @@ def alone(node: Node, users: dict[Node, list[Node]]) -> bool:
 
 
 def scale_matrix(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool:
-    """c (S x) and S (c x) are (c S) x."""
+    """c (S x + b) and S (c x) are (c S) x + c b and (c S) x."""
     if not node.inputs:
         return False
     below = node.inputs[0]
-    if is_number(node) and below.kind == "spmm" and alone(below, users):
-        matrix = below.attrs["sparse"].scaled(number_of(node))
-        graph.replace(node, node.like("spmm", list(below.inputs), sparse=matrix))
+    shift = below if below.kind == "affine" and below.attrs.get("a") is None and "divisor" not in below.attrs else None
+    product = below if shift is None else shift.inputs[0]
+    if is_multiple(node) and product.kind == "spmm" and alone(product, users) and alone(below, users):
+        factor = number_of(node)
+        attrs = {"sparse": product.attrs["sparse"].scaled(factor)}
+        if shift is None:
+            graph.replace(node, node.like("spmm", list(product.inputs), **attrs))
+        else:
+            scaled = Node("spmm", list(product.inputs), product.shape, attrs, product.source, product.where)
+            graph.replace(node, node.like("affine", [scaled], a=None, b=factor * shift.attrs["b"]))
         return True
-    if node.kind == "spmm" and is_number(below):
+    if node.kind == "spmm" and is_multiple(below):
         node.attrs = {"sparse": node.attrs["sparse"].scaled(number_of(below))}
         node.inputs = list(below.inputs)
         return True
@@ -86,7 +98,7 @@ def as_matrix(node: Node) -> list[tuple[Node, Sparse]]:
     itself = (node, identity(node.shape[-1]))
     if node.kind == "spmm":
         return [(node.inputs[0], node.attrs["sparse"]), itself]
-    if is_number(node):
+    if is_multiple(node):
         return [(node.inputs[0], identity(node.shape[-1], number_of(node))), itself]
     return [itself]
 
@@ -95,7 +107,7 @@ def add_matrices(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> boo
     """S x + T x is (S + T) x, x + S x too: what is added is read by the sum alone, and one term is a matrix's."""
     if node.kind not in ("add", "subtract"):
         return False
-    for (base, left), (other, right) in product(*map(as_matrix, node.inputs)):
+    for (base, left), (other, right) in pairs(*map(as_matrix, node.inputs)):
         made = [x for x in node.inputs if x is not base]
         if base is other and any(x.kind == "spmm" for x in made) and all(alone(x, users) for x in made):
             total = left.plus(right if node.kind == "add" else right.scaled(-1.0))

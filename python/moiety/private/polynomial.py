@@ -81,7 +81,8 @@ def build(node: Node, p: Polynomial) -> Node:
     ones = (1,) * len(node.shape)
 
     def array(c: Coefficient) -> Floats:
-        return np.broadcast_to(np.asarray(c, dtype=np.float64), ones).copy() if isinstance(c, float) else c
+        # x + x has the sum of two numbers as its coefficient, an array without axes.
+        return np.broadcast_to(np.asarray(c, dtype=np.float64), ones).copy() if np.ndim(c) == 0 else np.asarray(c)
 
     if p.degree == 2:
         if is_one(p.c2) and is_zero(p.c1) and is_zero(p.c0):

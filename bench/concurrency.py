@@ -8,6 +8,8 @@ One thread, CPU time of the process; models and graphs in turns, the least of al
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -147,7 +149,7 @@ def main() -> None:
     if arguments.calibrate:
         rates = calibrate()
     rows = run(rates, arguments.passes, arguments.budget)
-    command = "python bench/concurrency.py" + (" --calibrate" if arguments.calibrate else "")
+    command = shlex.join(["python", "bench/concurrency.py", *sys.argv[1:]])
     arguments.out.write_text(report(rows, rates, arguments.note, before, command))
     print(summary(rows))
 

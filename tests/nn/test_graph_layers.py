@@ -343,3 +343,17 @@ def test_refusals(run: Callable[[Tensor, Tensor], object], said: str) -> None:
 def test_no_graph_at_all() -> None:
     with pytest.raises(TypeError, match=r"expected a moiety.graph.Graph, an edge_index .* got list"):
         ours.SAGEConv(IN, OUT)(random(NODES, IN), [[0], [1]])
+
+
+@pytest.mark.parametrize("case", ["gcn", "gat"])
+def test_compiles_without_a_break(case: str) -> None:
+    make, _ = CASES[case]
+    layer, x, graph = make(ours), random(NODES, IN), Graph.from_edge_index(edges(), num_nodes=NODES)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    expected = layer(x, graph)
+    torch.testing.assert_close(compiled(x, graph), expected)
+    compiled(x, graph).sum().backward()
+    gradients = [p.grad.clone() for p in layer.parameters() if p.grad is not None]
+    layer.zero_grad()
+    layer(x, graph).sum().backward()
+    torch.testing.assert_close(gradients, [p.grad for p in layer.parameters()])

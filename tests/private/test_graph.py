@@ -194,6 +194,19 @@ def test_three_processes_agree_with_the_estimate(name: str) -> None:
     assert torch.allclose(alone.output[0], result.output[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_but_widths_depends_on_the_parameters(name: str) -> None:
+    """The client sees kinds, shapes and what reads what: the same for other weights (docs/compiler.md)."""
+    graph, x = some_graph(), features()
+
+    def structure(seed: int) -> list[Any]:
+        program = private.compile(trained_like(name, seed), x, calibration=x, graph=graph)
+        shown = [(op.kind, op.inputs, program.tensors[op.output].shape) for op in program.ops]
+        return [*shown, sorted(program.public)]
+
+    assert structure(0) == structure(1)
+
+
 def words(n: int) -> int:
     return 8 * -(-n // 64)
 

@@ -207,14 +207,13 @@ def lift_affine(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool
     if shape_of.kind != "reshape" or shape_of.inputs[0].kind != "linear":
         return False
     (x,) = shape_of.inputs
+    if x.shape[-1] != node.shape[-1] or not (of_channels(node.attrs["a"]) and of_channels(node.attrs["b"])):
+        return False
     attrs: dict[str, Any] = {}
     for key in ("a", "b"):
         array = node.attrs[key]
-        if array is not None:
-            spread = np.broadcast_to(array, node.shape).reshape(x.shape[0], -1)
-            if np.any(spread != spread[:, :1]):
-                return False
-            array = spread[:, :1].reshape(-1, *[1] * (len(x.shape) - 1)).copy()
+        if array is not None:  # the same for all nodes, so one of them tells
+            array = np.broadcast_to(array, (*node.shape[:-1], 1)).reshape(-1, *[1] * (len(x.shape) - 1))
         attrs[key] = array
     lifted = Node("affine", [x], x.shape, attrs, node.source, node.where)
     graph.replace(node, node.like("reshape", [lifted]))

@@ -32,10 +32,10 @@ Features features(const Reals& x, const char* what) {
     return {in(x), x.shape(1), x.shape(2)};
 }
 
-moiety::ring::CsrPattern pattern(const Integers& row_start, const Integers& column, int64_t columns) {
+moiety::graph::Csr<int64_t> pattern(const Integers& row_start, const Integers& column, int64_t columns) {
     check(row_start.size() >= 1, "row_start: expected at least one entry, got none");
-    const moiety::ring::CsrPattern p{row_start.size() - 1, columns, row_start.data(), column.data()};
-    p.validate(column.size());
+    const moiety::graph::Csr<int64_t> p{row_start.size() - 1, columns, row_start.data(), column.data()};
+    moiety::graph::validate(p, column.size());
     return p;
 }
 
@@ -145,14 +145,14 @@ Result gather(const Sizes& sizes, const Integers& index, const Reals& x) {
     return {y, counted(c.tally)};
 }
 
-Result scatter(const Sizes& sizes, const Integers& index, const Reals& x, const Reals& into,
-               const std::string& reduce) {
+Result scatter(const Sizes& sizes, const Integers& index, const Reals& x, const Reals& into, const std::string& reduce,
+               bool itself) {
     Counter c(sizes.first, sizes.second);
     const Features f = features(x, "scatter: x");
     features(into, "scatter: into");
     Reals y({into.shape(0), into.shape(1), into.shape(2)});
     std::copy(into.data(), into.data() + into.size(), y.mutable_data());
-    counted_scatter(c, in(index), f, graph::reduce_named(reduce), out(y));
+    counted_scatter(c, in(index), f, graph::reduce_named(reduce), itself, out(y));
     return {y, counted(c.tally)};
 }
 

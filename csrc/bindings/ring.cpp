@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "graph/csr.hpp"
+#include "graph/spmm.hpp"
 #include "register.hpp"
 #include "ring/conv.hpp"
-#include "ring/csr.hpp"
 #include "ring/elementwise.hpp"
 #include "ring/fixed_point.hpp"
 #include "ring/gemm.hpp"
@@ -17,6 +18,7 @@
 #include "ring/pool.hpp"
 
 namespace py = pybind11;
+namespace graph = moiety::graph;
 namespace ring = moiety::ring;
 using moiety::check;
 
@@ -130,28 +132,29 @@ Array<T> sum(const Array<T>& x, int threads) {
     return y;
 }
 
-template <class T>
-Array<T> csr_matmul(const Array<int64_t>& row_start, const Array<int64_t>& column, const py::object& values,
+// The kernel is that of graphs, in the ring: csrc/graph/spmm.hpp.
+template <class T, class I>
+Array<T> csr_matmul(const Array<int64_t>& row_start, const Array<I>& column, const py::object& values,
                     const Array<T>& x, int threads) {
     check(row_start.ndim() == 1 && row_start.size() >= 1 && column.ndim() == 1 && x.ndim() == 2,
           "csr_matmul: expected row_start (rows + 1), column (entries) and x (columns, width), got dimensions ",
           row_start.ndim(), ", ", column.ndim(), " and ", x.ndim());
-    const ring::CsrPattern pattern{row_start.size() - 1, x.shape(0), row_start.data(), column.data()};
+    const graph::Csr<I> pattern{row_start.size() - 1, x.shape(0), row_start.data(), column.data()};
     Array<T> held;
-    const T* v = nullptr;
+    graph::EdgeWeights<T> weights;
     if (!values.is_none()) {
         held = py::cast<Array<T>>(values);
         check(held.ndim() == 1 && held.size() == column.size(), "csr_matmul: expected one value an entry (",
               column.size(), "), got ", held.size());
-        v = held.data();
+        weights.values = held.data();
     }
     Array<T> y({row_start.shape(0) - 1, x.shape(1)});
-    const T* px = x.data();
+    const T* source = x.data();
     T* target = y.mutable_data();
     const int64_t width = x.shape(1), entries = column.size();
     const py::gil_scoped_release release;
-    pattern.validate(entries);
-    ring::csr_product(pattern, v, px, width, target, width, width, false, threads);
+    graph::validate(pattern, entries);
+    graph::spmm<T, I>(pattern, weights, nullptr, source, target, width, false, threads);
     return y;
 }
 
@@ -235,8 +238,12 @@ void register_for(py::module_& m, const std::string& encode_name) {
     m.def("pool_sum", &pool_sum<T>, x, py::arg("kernel"), py::arg("stride"), py::arg("padding"), threads);
     m.def("adaptive_pool_sum", &adaptive_pool_sum<T>, x, py::arg("output"), threads);
     m.def("sum", &sum<T>, x, threads);
-    m.def("csr_matmul", &csr_matmul<T>, py::arg("row_start").noconvert(), py::arg("column").noconvert(),
-          py::arg("values"), x, threads);
+    const auto csr_matmul_of = [&]<class I>(I) {
+        m.def("csr_matmul", &csr_matmul<T, I>, py::arg("row_start").noconvert(), py::arg("column").noconvert(),
+              py::arg("values"), x, threads);
+    };
+    csr_matmul_of(int32_t{});
+    csr_matmul_of(int64_t{});
     m.def(encode_name.c_str(), &encode<T, float>, x, py::arg("fraction_bits"), threads);
     m.def(encode_name.c_str(), &encode<T, double>, x, py::arg("fraction_bits"), threads);
     m.def("decode", &decode<T, double>, x, py::arg("fraction_bits"), threads);

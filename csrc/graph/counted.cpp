@@ -73,8 +73,8 @@ void Features::validate(int64_t nodes, const char* what) const {
     check_size(x, nodes * size(), what);
 }
 
-void counted_spmm(Counter& c, const ring::CsrPattern& p, std::span<const double> weights, const Features& x,
-                  Reduce reduce, std::span<double> y) {
+void counted_spmm(Counter& c, const Csr<int64_t>& p, std::span<const double> weights, const Features& x, Reduce reduce,
+                  std::span<double> y) {
     const int64_t edges = edges_of(p), width = x.size();
     x.validate(p.columns, "spmm: x");
     check_size(y, p.rows * width, "spmm: y");
@@ -101,7 +101,7 @@ void counted_spmm(Counter& c, const ring::CsrPattern& p, std::span<const double>
     }
 }
 
-void counted_sddmm(Counter& c, const ring::CsrPattern& p, const Features& x, const Features& y, std::span<double> z) {
+void counted_sddmm(Counter& c, const Csr<int64_t>& p, const Features& x, const Features& y, std::span<double> z) {
     x.validate(p.rows, "sddmm: x");
     y.validate(p.columns, "sddmm: y");
     check(x.heads == y.heads && x.width == y.width, "sddmm: expected x and y alike, got ", x.heads, "x", x.width,
@@ -156,7 +156,7 @@ void counted_gather(Counter& c, std::span<const int64_t> index, const Features& 
     }
 }
 
-void counted_scatter(Counter& c, std::span<const int64_t> index, const Features& x, Reduce reduce,
+void counted_scatter(Counter& c, std::span<const int64_t> index, const Features& x, Reduce reduce, bool itself,
                      std::span<double> y) {
     const int64_t width = x.size(), nodes = static_cast<int64_t>(y.size()) / std::max<int64_t>(width, 1);
     x.validate(static_cast<int64_t>(index.size()), "scatter: x");
@@ -168,7 +168,8 @@ void counted_scatter(Counter& c, std::span<const int64_t> index, const Features&
         into[at(c.load_index(&index[e]))].push_back(static_cast<int64_t>(e));
     for (int64_t i = 0; i < nodes; ++i)
         for (int64_t f = 0; !into[at(i)].empty() && f < width; ++f) {
-            Numbers terms{c.load(&y[at(i * width + f)])};
+            Numbers terms;
+            if (itself) terms.push_back(c.load(&y[at(i * width + f)]));
             for (int64_t e : into[at(i)]) terms.push_back(c.load(&x.x[at(e * width + f)]));
             c.store(&y[at(i * width + f)], reduced(c, terms, reduce));
         }

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "ring/csr.hpp"
+#include "graph/csr.hpp"
 
 namespace moiety::graph {
 
@@ -95,15 +95,15 @@ struct Features {
 
 // y_i = reduce_e w_e x_j over the edges e = (i <- j); `weights` has none, one an edge, or one an edge and head. Empty
 // rows give 0.
-void counted_spmm(Counter& c, const ring::CsrPattern& p, std::span<const double> weights, const Features& x,
-                  Reduce reduce, std::span<double> y);
+void counted_spmm(Counter& c, const Csr<int64_t>& p, std::span<const double> weights, const Features& x, Reduce reduce,
+                  std::span<double> y);
 // z_e = <x_i, y_j> for each head. x_i is loaded once a row.
-void counted_sddmm(Counter& c, const ring::CsrPattern& p, const Features& x, const Features& y, std::span<double> z);
+void counted_sddmm(Counter& c, const Csr<int64_t>& p, const Features& x, const Features& y, std::span<double> z);
 // Softmax of the scores (edges x heads) over every row's edges; a score is loaded once.
-void counted_edge_softmax(Counter& c, const ring::CsrPattern& p, std::span<const double> scores, int64_t heads,
+void counted_edge_softmax(Counter& c, const Csr<int64_t>& p, std::span<const double> scores, int64_t heads,
                           std::span<double> z);
 // ds_e = a_e (da_e - sum over the row of a da).
-void counted_edge_softmax_backward(Counter& c, const ring::CsrPattern& p, std::span<const double> alpha,
+void counted_edge_softmax_backward(Counter& c, const Csr<int64_t>& p, std::span<const double> alpha,
                                    std::span<const double> dalpha, int64_t heads, std::span<double> dscores);
 
 // What the gradient of graph attention needs (csrc/graph/gat.hpp): L and q, nodes x heads, and p like y; none of any
@@ -114,7 +114,7 @@ struct CountedGatSaved {
 
 // y_i = sum_e softmax_e(leaky(s_j + t_i)) x_j: numerator and denominator are summed and then divided. t_i is loaded
 // once a row, and the scores of a row are kept.
-void counted_gat(Counter& c, const ring::CsrPattern& p, const Features& x, std::span<const double> score_source,
+void counted_gat(Counter& c, const Csr<int64_t>& p, const Features& x, std::span<const double> score_source,
                  std::span<const double> score_target, double slope, std::span<double> y, const CountedGatSaved& saved);
 
 struct CountedGatInputs {
@@ -125,16 +125,17 @@ struct CountedGatInputs {
 
 // The gradients as csrc/graph/gat.hpp has them: one pass over targets (delta and dscore_target), a barrier, and one
 // over the edges by source, where s_j and x_j are loaded once a row.
-void counted_gat_backward(Counter& c, const ring::CsrPattern& by_source, const CountedGatInputs& in,
-                          std::span<double> dx, std::span<double> dscore_source, std::span<double> dscore_target);
+void counted_gat_backward(Counter& c, const Csr<int64_t>& by_source, const CountedGatInputs& in, std::span<double> dx,
+                          std::span<double> dscore_source, std::span<double> dscore_target);
 // y_i = reduce over rows [row_start[i], row_start[i+1]) of x.
 void counted_segment(Counter& c, std::span<const int64_t> row_start, const Features& x, Reduce reduce,
                      std::span<double> y);
 // y_e = x[index_e].
 void counted_gather(Counter& c, std::span<const int64_t> index, const Features& x, std::span<double> y);
 // y[index_e] = y[index_e] + x_e, or the maximum or minimum of both; a row of y that an index names is loaded and stored
-// once.
-void counted_scatter(Counter& c, std::span<const int64_t> index, const Features& x, Reduce reduce, std::span<double> y);
+// once. Without `itself` what was in such a row does not count and is not loaded.
+void counted_scatter(Counter& c, std::span<const int64_t> index, const Features& x, Reduce reduce, bool itself,
+                     std::span<double> y);
 // y = a b (+ bias), a: batch x n x k, b: batch x k x m, bias: m entries or none.
 void counted_gemm(Counter& c, std::span<const double> a, std::span<const double> b, std::span<const double> bias,
                   int64_t batch, int64_t n, int64_t k, int64_t m, std::span<double> y);

@@ -44,7 +44,7 @@ Score score(Counter& c, Number source, Number target, double slope) {
 
 }  // namespace
 
-void counted_edge_softmax(Counter& c, const ring::CsrPattern& p, std::span<const double> scores, int64_t heads,
+void counted_edge_softmax(Counter& c, const Csr<int64_t>& p, std::span<const double> scores, int64_t heads,
                           std::span<double> z) {
     check(heads >= 1, "edge_softmax: expected heads >= 1, got ", heads);
     check_size(scores, edges_of(p) * heads, "edge_softmax: scores");
@@ -63,7 +63,7 @@ void counted_edge_softmax(Counter& c, const ring::CsrPattern& p, std::span<const
     }
 }
 
-void counted_edge_softmax_backward(Counter& c, const ring::CsrPattern& p, std::span<const double> alpha,
+void counted_edge_softmax_backward(Counter& c, const Csr<int64_t>& p, std::span<const double> alpha,
                                    std::span<const double> dalpha, int64_t heads, std::span<double> dscores) {
     check(heads >= 1, "edge_softmax_backward: expected heads >= 1, got ", heads);
     check_size(alpha, edges_of(p) * heads, "edge_softmax_backward: alpha");
@@ -88,7 +88,7 @@ void counted_edge_softmax_backward(Counter& c, const ring::CsrPattern& p, std::s
     }
 }
 
-void counted_gat(Counter& c, const ring::CsrPattern& p, const Features& x, std::span<const double> score_source,
+void counted_gat(Counter& c, const Csr<int64_t>& p, const Features& x, std::span<const double> score_source,
                  std::span<const double> score_target, double slope, std::span<double> y,
                  const CountedGatSaved& saved) {
     x.validate(p.columns, "gat: x");
@@ -150,8 +150,8 @@ void counted_gat(Counter& c, const ring::CsrPattern& p, const Features& x, std::
     }
 }
 
-void counted_gat_backward(Counter& c, const ring::CsrPattern& by_source, const CountedGatInputs& in,
-                          std::span<double> dx, std::span<double> dscore_source, std::span<double> dscore_target) {
+void counted_gat_backward(Counter& c, const Csr<int64_t>& by_source, const CountedGatInputs& in, std::span<double> dx,
+                          std::span<double> dscore_source, std::span<double> dscore_target) {
     const int64_t targets = by_source.columns, heads = in.x.heads, width = in.x.width, size = in.x.size();
     in.x.validate(by_source.rows, "gat_backward: x");
     in.y.validate(targets, "gat_backward: y");

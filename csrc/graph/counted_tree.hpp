@@ -47,7 +47,7 @@ inline void check_size(std::span<const double> values, int64_t expected, const c
           values.size());
 }
 
-inline int64_t edges_of(const ring::CsrPattern& p) { return p.row_start[p.rows]; }
+inline int64_t edges_of(const Csr<int64_t>& p) { return p.row_start[p.rows]; }
 
 }  // namespace
 }  // namespace moiety::graph

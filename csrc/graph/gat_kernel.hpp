@@ -52,13 +52,13 @@ class GatScores {
     const float* raised() const { return raised_.data(); }
     const float* most() const { return most_; }
     const float* total() const { return total_; }
+    const float* positive() const { return positive_; }  // of the total, what positive scores make
 
     void compute(int64_t i) {
         const int64_t begin = t_.a.row_start[i], count = t_.a.row_start[i + 1] - begin, n = count * heads_;
         float* s = raised_.data();
-        for (int64_t k = 0; k < count; ++k)
-            std::memcpy(s + k * heads_, t_.source + t_.a.column[begin + k] * heads_,
-                        static_cast<size_t>(heads_) * sizeof(float));
+        for (int64_t k = 0; k < count; ++k)  // what a vector writes behind its heads, the next one overwrites
+            L::store(s + k * heads_, L::load_weights(t_.source + t_.a.column[begin + k] * heads_, heads_));
         const float* own = t_.target + i * heads_;
         if (!divides_) return compute_singly(n, own);
         const auto slope = L::broadcast(static_cast<float>(t_.shape.slope)), target = lanes_.repeat(own);
@@ -67,24 +67,27 @@ class GatScores {
             L::store(s + k, L::where_positive_else(z, z, L::multiply(z, slope)));
         }
         // Behind the end the scores are so low that they count for nothing.
-        auto most = L::broadcast(-std::numeric_limits<float>::infinity()), total = L::zero();
+        auto most = L::broadcast(-std::numeric_limits<float>::infinity()), total = L::zero(), positive = L::zero();
         L::store(s + n, most);
         for (int64_t k = 0; k < n; k += L::lanes) most = L::max(most, L::load(s + k));
         most = lanes_.fold(most, L::max);
         for (int64_t k = 0; k < n; k += L::lanes) {
             const auto z = L::load(s + k), e = L::exp(L::subtract(z, most));
+            const auto marked = L::where_positive_else(z, e, L::subtract(L::zero(), e));
             total = L::add(total, e);
-            L::store(s + k, L::where_positive_else(z, e, L::subtract(L::zero(), e)));
+            positive = L::add(positive, L::max(marked, L::zero()));
+            L::store(s + k, marked);
         }
         L::store(most_, most);
         L::store(total_, lanes_.fold(total, L::add));
+        L::store(positive_, lanes_.fold(positive, L::add));
     }
 
   private:
     void compute_singly(int64_t n, const float* target) {
         float* s = raised_.data();
         for (int64_t h = 0; h < heads_; ++h) {
-            float most = -std::numeric_limits<float>::infinity(), total = 0;
+            float most = -std::numeric_limits<float>::infinity(), total = 0, positive = 0;
             for (int64_t k = h; k < n; k += heads_) {
                 const float z = s[k] + target[h];
                 s[k] = z > 0 ? z : z * static_cast<float>(t_.shape.slope);
@@ -93,10 +96,12 @@ class GatScores {
             for (int64_t k = h; k < n; k += heads_) {
                 const float e = std::exp(s[k] - most);
                 total += e;
+                if (s[k] > 0) positive += e;
                 s[k] = s[k] > 0 ? e : -e;
             }
             most_[h] = most;
             total_[h] = total;
+            positive_[h] = positive;
         }
     }
 
@@ -105,7 +110,7 @@ class GatScores {
     bool divides_;
     HeadLanes lanes_;
     Buffer<float> raised_;
-    float most_[L::lanes], total_[L::lanes];
+    float most_[L::lanes], total_[L::lanes], positive_[L::lanes];
 };
 
 // y_i, and with Keep p_i, over one tile of features.
@@ -166,10 +171,8 @@ void gat_forward_rows(const GatForward<T, I>& t, int64_t begin, int64_t end) {
         });
         if (!keeps) continue;
         for (int64_t h = 0; h < heads; ++h) {
-            float positive = 0;
-            for (int64_t k = 0; k < count; ++k) positive += std::max(scores.raised()[k * heads + h], 0.0f);
             t.saved.log_sum[i * heads + h] = scores.most()[h] + std::log(scores.total()[h]);
-            t.saved.share[i * heads + h] = positive / scores.total()[h];
+            t.saved.share[i * heads + h] = scores.positive()[h] / scores.total()[h];
         }
     }
 }
@@ -219,9 +222,9 @@ class GatBlock {
     const float* sum() const { return sum_; }  // of dz, by head
 
     void set(int64_t k, const float* node) {
-        for (int64_t term = 0; term < gat_node_terms; ++term)
-            std::memcpy(memory_.data() + (1 + term) * stride() + k * heads_, node + term * heads_,
-                        static_cast<size_t>(heads_) * sizeof(float));
+        for (int64_t term = 0; term < gat_node_terms; ++term)  // what is written behind the heads, the next overwrites
+            L::store(memory_.data() + (1 + term) * stride() + k * heads_,
+                     L::load_weights(node + term * heads_, heads_));
     }
     void compute(int64_t count, const float* source) {
         const int64_t n = count * heads_;

@@ -49,13 +49,14 @@ template <class T, class I>
 void spmm(const Csr<I>& a, const EdgeWeights<T>& weights, const I* order, const T* x, T* y, int64_t width, bool mean,
           int threads);
 
-// `argument`, when it is not null, gets for every entry of y the position of its edge within its row, or -1.
+// `argument`, when it is not null, gets for every entry of y the position of its edge, or -1. Throws Error when there
+// are more edges than 32 bits tell apart.
 template <class T, class I>
 void spmm_extreme(const Csr<I>& a, const EdgeWeights<T>& weights, const I* order, const T* x, T* y, int32_t* argument,
                   int64_t width, bool least, int threads);
 
-// The gradient of spmm_extreme: dx_{c_e} += w_e dy_i wherever e is row i's edge; dx is float32 for bfloat16 and must
-// hold zeros. dweight, when it is not null, holds zeros and gets x_{c_e} dy_i summed over features. Threads own
+// The gradient of spmm_extreme: dx_{c_e} += w_e dy_i wherever e is the argument of y_i; dx is float32 for bfloat16 and
+// must hold zeros. dweight, when it is not null, holds zeros and gets x_{c_e} dy_i summed over features. Threads own
 // features, not rows, so no two write to one place.
 template <class T, class I>
 void spmm_extreme_backward(const Csr<I>& a, const EdgeWeights<T>& weights, const T* x, const T* dy,

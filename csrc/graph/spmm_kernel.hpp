@@ -78,11 +78,12 @@ inline void extreme_tile(const SpmmTask<T, I>& t, int64_t row, int64_t feature, 
     const int64_t begin = t.a.row_start[row], end = t.a.row_start[row + 1], last = t.a.edges() - S::ahead;
     typename L::Register best[Vectors];
     typename L::Index where[Vectors];
-    for (int v = 0; v < Vectors; ++v) best[v] = L::zero(), where[v] = L::index(end > begin ? 0 : -1);
+    for (int v = 0; v < Vectors; ++v)
+        best[v] = L::zero(), where[v] = L::index(end > begin ? static_cast<int32_t>(begin) : -1);
     for (int64_t e = begin; e < end; ++e) {
         if (e < last) prefetch_row(x + column[e + S::ahead] * t.ldx, S::bytes);
         const T* source = x + column[e] * t.ldx;
-        const auto at = L::index(static_cast<int32_t>(e - begin));
+        const auto at = L::index(static_cast<int32_t>(e));
         factor.turn_to(e);
         for (int v = 0; v < Vectors; ++v) {
             auto value = S::load(source, v, tail);

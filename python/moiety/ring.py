@@ -226,7 +226,8 @@ def csr_matmul(
     """Product of a public sparse matrix in compressed rows with dense x (columns, width) or (columns,).
 
     Row i has its entries at positions row_start[i] up to row_start[i + 1] of ``column`` (entries,) and ``values``
-    (entries,); ``values=None`` stands for ones, as in a graph without weights. Duplicate entries add up.
+    (entries,); ``values=None`` stands for ones, as in a graph without weights. Duplicate entries add up. ``column`` is
+    read as it is when it is int32 or int64. The kernel is that of `moiety.ops.spmm`.
     """
     _check_rings("csr_matmul", x=x, **({} if values is None else {"values": values}))
     for name, index in (("row_start", row_start), ("column", column)):
@@ -236,7 +237,7 @@ def csr_matmul(
         raise ValueError(f"csr_matmul: expected x (columns, width) or (columns,), got {x.shape}")
     y = _ring.csr_matmul(
         np.ascontiguousarray(row_start, dtype=np.int64),
-        np.ascontiguousarray(column, dtype=np.int64),
+        np.ascontiguousarray(column, dtype=np.int32 if column.dtype == np.int32 else np.int64),
         None if values is None else _contiguous(values),
         _contiguous(x).reshape(x.shape[0], x.shape[1] if x.ndim == 2 else 1),
         _threads(threads),

@@ -157,7 +157,7 @@ def test_files(tmp_path: Path) -> None:
 def test_files_that_are_not_graphs(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="expected a file that Graph.save wrote"):
+    with pytest.raises(ValueError, match=r"expected a file that Graph\.save wrote"):
         Graph.load(path)
     from safetensors.torch import save_file
 
@@ -190,7 +190,7 @@ def test_names_what_is_wrong() -> None:
         Graph.from_edge_index(edges, 2)
     with pytest.raises(ValueError, match=r"expected edge_index \(2, num_edges\)"):
         Graph.from_edge_index(torch.zeros(3, 4, dtype=torch.int64))
-    with pytest.raises(TypeError, match="edge_index of integers, got torch.float32"):
+    with pytest.raises(TypeError, match=r"edge_index of integers, got torch\.float32"):
         Graph.from_edge_index(torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"one weight an edge \(2,\), got \(3,\)"):
         Graph.from_edge_index(edges, 3, torch.ones(3))
@@ -224,5 +224,5 @@ def test_names_what_is_wrong() -> None:
 
 def test_more_edges_than_narrow_pointers_count() -> None:
     many = torch.zeros(1, dtype=torch.int8).expand(2**31)  # no memory behind it
-    with pytest.raises(ValueError, match="2147483648 edges are more than torch.int32 pointers can count"):
+    with pytest.raises(ValueError, match=r"2147483648 edges are more than torch\.int32 pointers can count"):
         Graph.from_csr(torch.tensor([0, 2**31 - 1], dtype=torch.int32), many, num_cols=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from random_graphs import edge_lists, random_graph
 
 def exact(graph: Graph, scores: Tensor) -> Tensor:
     bounds = graph.indptr.tolist()
-    rows = [scores[a:b].double().softmax(0) for a, b in zip(bounds, bounds[1:], strict=False)]
+    rows = [scores[a:b].double().softmax(0) for a, b in pairwise(bounds)]
     return torch.cat(rows) if rows else scores.double()
 
 
@@ -66,5 +67,5 @@ def test_names_what_is_wrong() -> None:
     graph = random_graph()
     with pytest.raises(ValueError, match=r"expected scores \(240,\) or \(240, H\), got \(3,\)"):
         edge_softmax(graph, torch.ones(3))
-    with pytest.raises(TypeError, match="expected float32, float64 or bfloat16, got torch.int64"):
+    with pytest.raises(TypeError, match=r"expected float32, float64 or bfloat16, got torch\.int64"):
         edge_softmax(graph, torch.ones(240, dtype=torch.int64))

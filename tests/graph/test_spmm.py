@@ -115,16 +115,16 @@ def test_argument_names_the_edge(isa: str, reduce: str) -> None:
             x = torch.randn(graph.num_cols, width).to(dtype)
             weight = graph.weight_as(torch.float32 if dtype is torch.bfloat16 else dtype)
             y, argument = spmm(graph, x, weight, reduce, return_argument=True)  # type: ignore[arg-type]
-            assert argument.dtype is torch.int64
+            assert argument.dtype is torch.int32
             empty = graph.in_degrees() == 0
             assert (argument[empty] == -1).all()
             assert (y[empty] == 0).all()
-            chosen = argument[~empty]
+            chosen = argument[~empty].long()
             assert torch.equal(graph.edge_index[1][chosen], (~empty).nonzero().expand(-1, width))
             values = messages(graph, x, weight).to(dtype).gather(0, chosen)
             assert torch.equal(values, y[~empty])
     ties, argument = spmm(graph.with_weight(None), torch.ones(graph.num_cols, 3), None, reduce, True)  # type: ignore[arg-type]
-    assert torch.equal(argument[~empty], graph.indptr[:-1][~empty].unsqueeze(1).expand(-1, 3))
+    assert torch.equal(argument[~empty].long(), graph.indptr[:-1][~empty].unsqueeze(1).expand(-1, 3))
     assert (ties[~empty] == 1).all()
 
 
@@ -168,8 +168,7 @@ def test_gradients(reduce: str) -> None:
             assert torch.autograd.gradcheck(lambda a, w: spmm(graph, a, w, reduce), inputs)  # type: ignore[arg-type]
             assert torch.autograd.gradgradcheck(lambda a, w: spmm(graph, a, w, reduce), inputs)  # type: ignore[arg-type]
         assert torch.autograd.gradcheck(lambda a: spmm(graph, a, None, reduce), (x,))  # type: ignore[arg-type]
-        bare = graph.with_weight(None)
-        assert torch.autograd.gradgradcheck(lambda a: spmm(bare, a, None, reduce), (x,))  # type: ignore[arg-type]
+        assert torch.autograd.gradgradcheck(lambda a: spmm(graph.with_weight(None), a, None, reduce), (x,))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -204,13 +203,11 @@ def test_names_what_is_wrong() -> None:
         spmm(graph, x, torch.ones(239))
     with pytest.raises(ValueError, match=r"expected weights \(240,\) or \(240, 2\), got \(240, 3\)"):
         spmm(graph, torch.randn(29, 2, 2), torch.ones(240, 3))
-    with pytest.raises(
-        TypeError, match="expected weights of torch.float32 beside x of torch.float32, got torch.float64"
-    ):
+    with pytest.raises(TypeError, match=r"of torch\.float32 beside x of torch\.float32, got torch\.float64"):
         spmm(graph, x, torch.ones(240, dtype=torch.float64))
     with pytest.raises(TypeError, match="expected x of float32"):
         spmm(graph, x.half())
-    with pytest.raises(TypeError, match="expected weights of torch.int64"):
+    with pytest.raises(TypeError, match=r"expected weights of torch\.int64"):
         spmm(graph, torch.ones(29, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match="expected reduce sum, mean, max or min, got 'median'"):
         spmm(graph, x, reduce="median")  # type: ignore[arg-type]

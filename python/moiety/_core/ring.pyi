@@ -25,7 +25,7 @@ def adaptive_pool_sum(x: NDArray[Ring], output: Sequence[int], threads: int) -> 
 def sum(x: NDArray[Ring], threads: int) -> NDArray[Ring]: ...
 def csr_matmul(
     row_start: NDArray[np.int64],
-    column: NDArray[np.int64],
+    column: NDArray[np.int32] | NDArray[np.int64],
     values: NDArray[Ring] | None,
     x: NDArray[Ring],
     threads: int,

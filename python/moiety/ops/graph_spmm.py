@@ -29,7 +29,7 @@ def spmm(
     (num_edges, H) beside x (num_cols, H, D), in CSR order; by default the graph's own, and ones where it has none.
     "mean" divides by the number of edges, whatever their weights. A node that no edge enters gets zero.
 
-    With ``return_argument``, for "max" and "min", the result is (y, argument): int64 positions in CSR order of the
+    With ``return_argument``, for "max" and "min", the result is (y, argument): positions in CSR order, int32, of the
     edges that y came from, -1 where there is none. Of equals the first edge counts; NaN counts as the extreme.
 
     Gradients reach x and weight, twice where asked. Results do not depend on the number of threads.
@@ -54,7 +54,7 @@ def spmm(
         y, argument = _Extreme.apply(x, weight, structure, least)  # type: ignore[no-untyped-call]
     else:
         y, argument = extreme(structure, x, weight, least, return_argument)
-    return (y, _edges(structure, argument)) if return_argument else y
+    return (y, argument) if return_argument else y
 
 
 def _check(graph: Graph, x: Tensor, weight: Tensor | None, reduce: str, return_argument: bool) -> None:
@@ -112,7 +112,7 @@ def product(structure: Structure, x: Tensor, weight: Tensor | None, mean: bool) 
 def extreme(
     structure: Structure, x: Tensor, weight: Tensor | None, least: bool, with_argument: bool
 ) -> tuple[Tensor, Tensor]:
-    """Maximum or minimum, and positions within rows (num_rows, ...), int32, empty when nobody asks."""
+    """Maximum or minimum, and positions of edges (num_rows, ...), int32, of no elements when nobody asks."""
     x = x.contiguous()
     weight = None if weight is None else weight.contiguous()
     shape = (structure.num_rows, *x.shape[1:])
@@ -154,12 +154,6 @@ def extreme_backward(
         torch.get_num_threads(),
     )
     return dx.to(x.dtype), dweight
-
-
-def _edges(structure: Structure, argument: Tensor) -> Tensor:
-    """CSR positions of positions within rows."""
-    start = structure.indptr[:-1].view(-1, *(1,) * (argument.ndim - 1))
-    return torch.where(argument >= 0, start + argument, -1)
 
 
 # --- autograd in eager mode ------------------------------------------------------------------------------------------
@@ -237,7 +231,7 @@ def _extreme_again(
 ) -> tuple[Tensor, Tensor | None]:
     """The gradients from differentiable operators, for derivatives of a higher order."""
     width = common.inner(x)
-    edge = _edges(structure, argument).reshape(-1, width)
+    edge = argument.reshape(-1, width).to(torch.int64)
     some, edge = edge >= 0, edge.clamp(min=0)
     source = structure.indices.to(torch.int64)[edge] if structure.num_edges else edge  # (rows, width)
     flat = torch.where(some, dy.reshape(-1, width), 0)

@@ -114,6 +114,9 @@ CASES: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "sgc-no-loops": (lambda m: m.SGConv(IN, OUT, K=1, add_self_loops=False), []),
     "appnp": (lambda m: m.APPNP(K=4, alpha=0.2), []),
     "appnp-weights": (lambda m: m.APPNP(K=2, alpha=0.1, normalize=False, add_self_loops=False), ["weight"]),
+    "gated": (lambda m: m.ResGatedGraphConv(IN, OUT), []),
+    "gated-edges": (lambda m: m.ResGatedGraphConv(IN, OUT, act=nn.Tanh(), edge_dim=5, bias=False), ["features"]),
+    "gated-no-root": (lambda m: m.ResGatedGraphConv(IN, OUT, root_weight=False), []),
     "edge": (lambda m: m.EdgeConv(nn.Sequential(nn.Linear(2 * IN, 5), nn.ReLU(), nn.Linear(5, OUT))), []),
     "edge-linear": (lambda m: m.EdgeConv(nn.Linear(2 * IN, OUT)), []),
     "edge-relu": (lambda m: m.EdgeConv(nn.Sequential(nn.Linear(2 * IN, OUT), nn.ReLU())), []),
@@ -155,6 +158,7 @@ PAIRS: dict[str, Callable[[Any], Any]] = {
     "gat-loops": lambda m: m.GATConv((IN, 3), OUT, heads=2),
     "gatv2": lambda m: m.GATv2Conv((IN, 3), OUT, heads=2, add_self_loops=False),
     "rgcn": lambda m: m.RGCNConv((IN, 3), OUT, 4),
+    "gated": lambda m: m.ResGatedGraphConv((IN, 3), OUT),
 }
 
 
@@ -328,6 +332,7 @@ REFUSED: list[tuple[Callable[[Tensor, Tensor], object], str]] = [
     (lambda x, e: ours.RGCNConv(IN, OUT, 2)(x, e), "expected edge_type"),
     (lambda x, e: ours.RGCNConv(IN, OUT, 2, num_bases=2, num_blocks=2), "or neither, got both"),
     (lambda x, e: ours.ChebConv(IN, OUT, K=0), "expected K >= 1"),
+    (lambda x, e: ours.ResGatedGraphConv(IN, OUT, edge_dim=2)(x, e), "edge_dim is 2: expected edge_attr just where"),
     (lambda x, e: ours.APPNP(2, 1.5), r"alpha in \[0, 1\]"),
     (lambda x, e: ours.HeteroConv({("a", "b", "c"): ours.GATConv(IN, OUT)}), "give add_self_loops=False"),
     (lambda x, e: ours.HeteroConv({}, aggr="median"), "got 'median'"),  # type: ignore[arg-type]

@@ -63,6 +63,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "GINConv": (lambda: tg.nn.GINConv(nn.Linear(IN, OUT), train_eps=True), ()),
     "GINEConv": (lambda: tg.nn.GINEConv(nn.Linear(IN, OUT), edge_dim=3), ("features",)),
     "RGCNConv": (lambda: tg.nn.RGCNConv(IN, OUT, 3, num_bases=2), ("types",)),
+    "ResGatedGraphConv": (lambda: tg.nn.ResGatedGraphConv(IN, OUT), ()),
     "ChebConv": (lambda: tg.nn.ChebConv(IN, OUT, K=3), ()),
     "SGConv": (lambda: tg.nn.SGConv(IN, OUT, K=2), ()),
     "APPNP": (lambda: tg.nn.APPNP(K=3, alpha=0.2), ()),

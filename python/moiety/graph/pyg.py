@@ -23,8 +23,8 @@ from torch import Tensor
 __all__ = ["Patch", "patch_pyg", "unpatch_pyg"]
 
 LAYERS = (
-    "APPNP", "ChebConv", "EdgeConv", "GATConv", "GATv2Conv", "GCNConv", "GINConv", "GINEConv", "RGCNConv", "SAGEConv",
-    "SGConv",
+    "APPNP", "ChebConv", "EdgeConv", "GATConv", "GATv2Conv", "GCNConv", "GINConv", "GINEConv", "RGCNConv",
+    "ResGatedGraphConv", "SAGEConv", "SGConv",
 )  # fmt: skip
 FLOATS = (torch.float32, torch.float64)
 SMALL = 1 << 14  # numbers below which sorting an index costs more than a faster sum wins

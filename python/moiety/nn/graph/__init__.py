@@ -2,7 +2,7 @@
 
 from moiety.nn.graph.attention import GATConv, GATv2Conv
 from moiety.nn.graph.convolution import APPNP, GCNConv, SAGEConv, SGConv
-from moiety.nn.graph.messages import EdgeConv, GINConv, GINEConv
+from moiety.nn.graph.messages import EdgeConv, GINConv, GINEConv, ResGatedGraphConv
 from moiety.nn.graph.parts import SparseLinear
 from moiety.nn.graph.relational import HeteroConv, RGCNConv
 from moiety.nn.graph.spectral import ChebConv
@@ -20,6 +20,7 @@ __all__ = [
     "GINEConv",
     "HeteroConv",
     "RGCNConv",
+    "ResGatedGraphConv",
     "SAGEConv",
     "SGConv",
     "SparseLinear",

@@ -1,4 +1,4 @@
-"""Layers with a network of their own a node or an edge: GIN, GIN with edge features, EdgeConv.
+"""Layers with a network of their own a node or an edge (GIN, GIN with edge features, EdgeConv), and gated messages.
 
 Where that network begins with a linear layer, the layer is applied to the nodes and not to the edges, or in front of
 the sum and not behind it, if that is less work: the same numbers, in another order.
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from moiety.graph import Graph
 from moiety.nn.graph.convolution import reduce_of
-from moiety.nn.graph.parts import linear
+from moiety.nn.graph.parts import linear, set_bias, zeros
 from moiety.nn.graph.structure import (
     Pair,
     Structure,
@@ -28,7 +28,7 @@ from moiety.nn.graph.structure import (
 )
 from moiety.ops import spmm
 
-__all__ = ["EdgeConv", "GINConv", "GINEConv"]
+__all__ = ["EdgeConv", "GINConv", "GINEConv", "ResGatedGraphConv"]
 
 Network = Callable[[Tensor], Tensor]
 
@@ -206,3 +206,74 @@ class EdgeConv(nn.Module):
 
     def extra_repr(self) -> str:
         return f"aggr={self.aggr}"
+
+
+class ResGatedGraphConv(nn.Module):
+    """x_i' = W_s x_i + sum_j act(W_k x_i + W_q x_j) * W_v x_j + b (X. Bresson and T. Laurent, Residual Gated Graph
+    ConvNets, 2017, arXiv 1711.07553, equation 11): G-GCN.
+
+    edge_dim: features of edges stand beside those of the node in all three products of a message. root_weight: W_s.
+    """
+
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int | tuple[int, int],
+        out_channels: int,
+        act: Callable[[Tensor], Tensor] | None = None,
+        edge_dim: int | None = None,
+        root_weight: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        source, target = in_channels if isinstance(in_channels, tuple) else (in_channels, in_channels)
+        self.in_channels, self.out_channels, self.edge_dim = in_channels, out_channels, edge_dim
+        self.act = nn.Sigmoid() if act is None else act
+        self.root_weight = root_weight
+        more = edge_dim or 0
+        self.lin_key = nn.Linear(target + more, out_channels)
+        self.lin_query = nn.Linear(source + more, out_channels)
+        self.lin_value = nn.Linear(source + more, out_channels)
+        self.lin_skip = nn.Linear(target, out_channels, bias=False) if root_weight else None
+        set_bias(self, out_channels if bias else None)
+
+    def reset_parameters(self) -> None:
+        for lin in (self.lin_key, self.lin_query, self.lin_value, self.lin_skip):
+            if lin is not None:
+                lin.reset_parameters()
+        zeros(self.bias)
+
+    def forward(self, x: Pair, edge_index: Structure, edge_attr: Tensor | None = None) -> Tensor:
+        """x (nodes, in_channels), or a pair of both; edge_attr (E, edge_dim). Returns (targets, out_channels)."""
+        source, target = pair_of(x)
+        if target is None:
+            raise ValueError("ResGatedGraphConv: expected features of the targets as well, got None")
+        graph = unweighted(as_graph(edge_index, len(source), len(target)))
+        features = edge_values(edge_index, graph, edge_attr)
+        if (features is None) != (self.edge_dim is None):
+            raise ValueError(
+                f"ResGatedGraphConv: edge_dim is {self.edge_dim}: expected edge_attr just where it is given"
+            )
+        key, query = apart(self.lin_key, target, features), apart(self.lin_query, source, features)
+        value = apart(self.lin_value, source, features)
+        gates = self.act(on_edges(at_targets(graph, key[0]), key[1]) + on_edges(at_sources(graph, query[0]), query[1]))
+        y = to_targets(graph, gates * on_edges(at_sources(graph, value[0]), value[1]))
+        if self.lin_skip is not None:
+            y = y + self.lin_skip(target)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}"
+
+
+def apart(lin: nn.Linear, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """A linear map of [x, features] as one of nodes, with the bias, and one of edges."""
+    if features is None:
+        return lin(x), None
+    size = x.shape[1]
+    return F.linear(x, lin.weight[:, :size], lin.bias), F.linear(features, lin.weight[:, size:])
+
+
+def on_edges(of_nodes: Tensor, of_edges: Tensor | None) -> Tensor:
+    return of_nodes if of_edges is None else of_nodes + of_edges

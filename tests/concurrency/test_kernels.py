@@ -106,11 +106,15 @@ def test_segment_gather_and_scatter(pattern, width, reduce) -> None:
 
     if reduce != "mean":
         into = values(nodes, width)
-        got, count = run(kernel := Scatter(index, width, reduce), edges, into)
-        assert count == kernel.count
         at = {"sum": np.add, "max": np.maximum, "min": np.minimum}[reduce].at
-        at(into, pattern.indices, edges[:, 0])
-        assert np.allclose(got[:, 0], into)
+        for itself in (True, False):
+            got, count = run(kernel := Scatter(index, width, reduce, itself), edges, into)
+            assert count == kernel.count
+            expected = into.copy()
+            if not itself:
+                expected[pattern.indices] = {"sum": 0, "max": -np.inf, "min": np.inf}[reduce]
+            at(expected, pattern.indices, edges[:, 0])
+            assert np.allclose(got[:, 0], expected)
 
 
 @given(st.tuples(*[st.integers(1, 7)] * 4), st.booleans())

@@ -168,3 +168,20 @@ def test_an_operator_without_a_rule_is_said_to_be_assumed() -> None:
 def test_gradients_need_something_to_go_to() -> None:
     with pytest.raises(ValueError, match="backward"):
         trace(lambda: torch.ones(3) * 2, backward=True)
+
+
+def test_layers_of_pytorch_geometric_are_seen_too() -> None:
+    """They gather and scatter rows with torch's own operators; results under counters equal theirs."""
+    geometric = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed")
+    torch.manual_seed(2)
+    edge_index, x = torch.randint(0, 30, (2, 100)), torch.randn(30, 8)
+    for layer in (
+        geometric.GCNConv(8, 4),
+        geometric.SAGEConv(8, 4),
+        geometric.GATConv(8, 4, heads=2),
+        geometric.GINConv(nn.Linear(8, 4)),
+        geometric.EdgeConv(nn.Linear(16, 4)),
+    ):
+        steps = trace(lambda layer=layer: layer(x, edge_index), counting=True).steps
+        assert all(s.kernel.name != "other" and s.counted == s.kernel.count for s in steps), layer
+        assert any(s.kernel.name == "scatter" for s in steps)

@@ -78,7 +78,7 @@ def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()
             got = _counted.gather((kernel.word, i.index_bytes), i.values, arrays[0].reshape(-1, 1, w))
         case Scatter(index=i, width=w):
             x, into = (a.reshape(-1, 1, w) for a in arrays)
-            got = _counted.scatter((kernel.word, i.index_bytes), i.values, x, into, kernel.reduce)
+            got = _counted.scatter((kernel.word, i.index_bytes), i.values, x, into, kernel.reduce, kernel.itself)
         case Gemm(n=n, k=k, m=m, batch=t):
             a, b = arrays[0].reshape(t, n, k), arrays[1].reshape(t, k, m)
             got = _counted.gemm((kernel.word, 4), a, b, arrays[2] if kernel.bias else empty)

@@ -451,25 +451,26 @@ class Gather(Kernel):
 
 @dataclass(frozen=True)
 class Scatter(Kernel):
-    """y[index_e] takes x_e in; a row that is named is read and written once."""
+    """y[index_e] takes x_e in; a row that is named is written once, and read if it counts `itself`."""
 
     index: Index
     width: int
     reduce: str = "sum"
+    itself: bool = True
     word: int = 4
     name: ClassVar[str] = "scatter"
 
     @property
     def count(self) -> Count:
         i, row = self.index, self.width * self.word
-        largest = int(i.uses[0]) if i.edges else 0
+        terms = (int(i.uses[0]) if i.edges else 0) + self.itself
         kind = "adds" if self.reduce == "sum" else "compares"
         return Count(
             edges=i.edges,
-            **{kind: i.edges * self.width},
-            loaded=i.edges * (i.index_bytes + row) + i.touched * row,
+            **{kind: (i.edges - (0 if self.itself else i.touched)) * self.width},
+            loaded=i.edges * (i.index_bytes + row) + self.itself * i.touched * row,
             stored=i.touched * row,
-            depth=lg(largest + 1) if i.edges and self.width else 0,
+            depth=lg(terms) if i.edges and self.width else 0,
         )
 
     @property

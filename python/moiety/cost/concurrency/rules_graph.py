@@ -54,20 +54,20 @@ def _spmm_extreme(patterns: Patterns, args: Args, named: Named, out: tuple[Tenso
 @rule("moiety::spmm_extreme_backward")
 def _spmm_extreme_backward(patterns: Patterns, args: Args, named: Named, out: tuple[Tensor, Tensor]) -> Calls:
     """Each element of dy goes to the one element of x that it came from."""
-    dy, indptr, indices, x, weight, argument, weight_too = args
+    dy, _, indices, x, weight, argument, weight_too = args
     if weight_too or (weight is not None and weight.ndim == 2):
         return None
     width = math.prod(x.shape[1:])
     flat = argument.reshape(-1, width)
     row, feature = torch.nonzero(flat >= 0, as_tuple=True)
-    edge = indptr[row] + flat[row, feature]
+    edge = flat[row, feature].long()
     into = Index(array(indices[edge]) * width + array(feature), x.numel(), argument.element_size())
     zeros, sent = torch.zeros_like(out[0]), dy.reshape(-1, width)[row, feature]
     calls = [mapped("fill", (), zeros, 0.0)]
     if weight is not None:
         calls.append(mapped("multiply", (sent, weight[edge]), sent * weight[edge]))
         sent = sent * weight[edge]
-    return [*calls, Call(Scatter(into, 1, "sum", x.element_size()), (sent, zeros), (), out[0])]
+    return [*calls, Call(Scatter(into, 1, word=x.element_size()), (sent, zeros), (), out[0])]
 
 
 @rule("moiety::spmm_backward")

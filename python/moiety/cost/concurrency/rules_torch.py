@@ -306,6 +306,18 @@ def _embedding_backward(patterns: Patterns, args: Args, named: Named, out: Tenso
     return [mapped("fill", (), zeros, 0.0), *scattered(zeros, args[1], args[0].reshape(-1, out.shape[1]), out)]
 
 
+@rule("aten::gather")
+def _gather(patterns: Patterns, args: Args, named: Named, out: Tensor) -> Calls:
+    x, axis, index = args[:3]
+    whole = axis % max(1, x.ndim) == 0 and _whole_rows(index) and index.shape[1:] == x.shape[1:]
+    return gathered(x, index.reshape(len(index), -1)[:, 0], out) if whole and len(index) else None
+
+
+def _whole_rows(index: Tensor) -> bool:
+    """Whether an index of elements is one of rows, repeated along them."""
+    return all(stride == 0 or size == 1 for size, stride in zip(index.shape[1:], index.stride()[1:], strict=True))
+
+
 def _index_add(copied: bool) -> Rule:
     def made(patterns: Patterns, args: Args, named: Named, out: Tensor) -> Calls:
         if args[1] % args[0].ndim or named.get("alpha", 1) != 1:
@@ -330,13 +342,11 @@ def _scatter(copied: bool) -> Rule:
 
     def made(patterns: Patterns, args: Args, named: Named, out: Tensor) -> Calls:
         into, axis, index, x = args[:4]
-        whole_rows = all(
-            stride == 0 or size == 1 for size, stride in zip(index.shape[1:], index.stride()[1:], strict=True)
-        )
         reduce = names.get(str(args[4]) if len(args) > 4 else "sum")
-        if axis % max(1, into.ndim) or not whole_rows or reduce is None or named.get("include_self", True) is False:
+        if axis % max(1, into.ndim) or not _whole_rows(index) or reduce is None:
             return None
-        return scattered(into, index.reshape(len(index), -1)[:, 0], x, out, reduce, copied)
+        itself = bool(named.get("include_self", True))
+        return scattered(into, index.reshape(len(index), -1)[:, 0], x, out, reduce, copied, itself)
 
     return made
 

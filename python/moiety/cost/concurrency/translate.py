@@ -151,10 +151,16 @@ def gathered(x: Tensor, index: Tensor, out: Tensor) -> list[Call]:
 
 
 def scattered(
-    into: Tensor, index: Tensor, x: Tensor, out: Tensor, reduce: str = "sum", copied: bool = False
+    into: Tensor,
+    index: Tensor,
+    x: Tensor,
+    out: Tensor,
+    reduce: str = "sum",
+    copied: bool = False,
+    itself: bool = True,
 ) -> list[Call]:
-    """Rows of x into rows of `into`, or of a copy of it."""
-    kernel = Scatter(Index(array(index).ravel(), into.shape[0], index.element_size()), math.prod(x.shape[1:]), reduce,
-                     out.element_size())  # fmt: skip
+    """Rows of x into rows of `into`, or of a copy of it; `itself`: what was there counts."""
+    rows = Index(array(index).ravel(), into.shape[0], index.element_size())
+    kernel = Scatter(rows, math.prod(x.shape[1:]), reduce, itself, out.element_size())
     first = [mapped("copy", (into,), into)] if copied else []
     return [*first, Call(kernel, (x, into), (), out)]

@@ -82,7 +82,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name, mutable = func._schema.name, func._schema.is_mutable
-        before = _copied(args) if mutable and self.counting else args
+        before = (args[0].clone(), *args[1:]) if mutable and self.counting and args else args  # what it writes to
         out = func(*args, **kwargs)
         results = tensors_in(out)
         if not results or (not mutable and self._views(results, args)):
@@ -147,10 +147,6 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _add(self, size: int) -> None:
         self.live += size
         self.trace.peak = max(self.trace.peak, self.live)
-
-
-def _copied(args: Any) -> Any:
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
 
 
 def _check(name: str, call: Call) -> Count | None:

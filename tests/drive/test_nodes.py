@@ -240,7 +240,7 @@ def test_the_command(tmp_path: Path) -> None:
         ({"batches": {"kind": "clusters", "size": 9, "parts": 8}}, "at most as many clusters a batch as parts"),
         ({"batches": {"fanouts": []}}, "a fan-out a layer"),
         ({"batches": {"staleness": [1, 1]}}, "a list of 6 values"),
-        ({"model": {"nam": "gcn"}}, "did you mean name"),
+        ({"model": {"names": "gcn"}}, "did you mean name"),
     ],
 )
 def test_impossible_settings(values: dict[str, object], said: str) -> None:

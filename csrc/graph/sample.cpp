@@ -97,7 +97,7 @@ void expand(const Adjacency<Index>& graph, int64_t first, int64_t fanout, const 
     sample.edges.resize(static_cast<size_t>(edges_after));
     sample.indices.resize(static_cast<size_t>(edges_after));
 
-    Buffer<int64_t> found(edges_after - edges_before);
+    Buffer<Index> found(edges_after - edges_before);
     parallel_for(last - first, grain_rows, options.threads, [&](int64_t begin, int64_t end) {
         std::vector<uint64_t> taken;
         for (int64_t block = first + begin; block < first + end; block += rows_per_block) {
@@ -109,25 +109,26 @@ void expand(const Adjacency<Index>& graph, int64_t first, int64_t fanout, const 
                 for (int64_t k = 0; k < count; ++k) prefetch(graph.column + drawn[k]);
             }
             for (int64_t e = at(indptr, block); e < at(indptr, block_end); ++e)
-                found[e - edges_before] = graph.neighbour(at(sample.edges, e));
+                found[e - edges_before] = static_cast<Index>(graph.neighbour(at(sample.edges, e)));
         }
     });
 
-    // In order. A node that was met before must not cost a mispredicted branch, so each is written behind the known
-    // ones and kept when it is new.
-    int64_t known = last;
-    nodes.resize(static_cast<size_t>(last + found.size()));
+    // In order. A node that was met before must not cost a mispredicted branch, so each is written behind the new ones,
+    // which take the place of what has been looked at, and kept when it is new.
+    nodes.reserve(static_cast<size_t>(last + found.size()));  // so that what has a number is sure to be cleared
+    int64_t fresh = 0;
     for (int64_t e = 0; e < found.size(); ++e) {
-        if (e + ahead < found.size()) prefetch(&number[found[e + ahead]]);
-        const int64_t v = found[e];
-        int32_t& entry = number[v];
+        if (e + ahead < found.size()) prefetch(&number[static_cast<int64_t>(found[e + ahead])]);
+        const Index v = found[e];
+        int32_t& entry = number[static_cast<int64_t>(v)];
         const bool is_new = entry < 0;
-        at(nodes, known) = v;
-        entry = is_new ? static_cast<int32_t>(known) : entry;
+        found[fresh] = v;
+        entry = is_new ? static_cast<int32_t>(last + fresh) : entry;
         sample.indices[static_cast<size_t>(edges_before + e)] = entry;
-        known += is_new;
+        fresh += is_new;
     }
-    nodes.resize(static_cast<size_t>(known));
+    nodes.insert(nodes.end(), found.data(), found.data() + fresh);
+    const int64_t known = last + fresh;
     sample.hops.push_back(known);
 }
 

@@ -134,6 +134,10 @@ def compile(
     calibration: Annotated[
         Path | None, typer.Option(help=".npy file of inputs (float32, with batch) to measure ranges on.")
     ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(help="Of a network's file for graphs: the data set to run on. Default: what it was trained on."),
+    ] = None,
     ring: Annotated[int, typer.Option(help="32 or 64.")] = 64,
     fraction_bits: Annotated[int, typer.Option(help="Of the fixed-point numbers.")] = 16,
     output: Annotated[str, typer.Option(help="logits, or class: the client gets the index only.")] = "logits",
@@ -144,7 +148,7 @@ def compile(
     from moiety.private.modelfile import compile_target
 
     options = {"ring": ring, "fraction_bits": fraction_bits, "output": output, "check_range": check_range}
-    program = compile_target(model, weights, calibration, **options)
+    program = compile_target(model, weights, calibration, graph, **options)
     client = out_client or out.with_name(f"{out.stem}-client{out.suffix}")
     program.save(out)
     program.without_weights().save(client)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from moiety import private
 from moiety.cli import app
 from moiety.data.graphs import load_graph
-from moiety.models import create_model
+from moiety.models import create_model, save_network
 
 MODEL = """
 import torch
@@ -34,6 +34,25 @@ def run(*words: object) -> Any:
     result = CliRunner().invoke(app, [*map(str, words), "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_a_trained_network_is_compiled_for_its_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `moiety train` leaves says what it was trained on; another graph is named, and has to fit."""
+    monkeypatch.chdir(tmp_path)
+    options = {"in_features": 5, "num_classes": 3}
+    data = {"name": "sbm", "options": {"nodes": 40, "classes": 3, "features": 5, "train": 3, "valid": 3}}
+    metadata = {"model": {"name": "gcn", "kwargs": options}, "features": 5, "trained_on": data}
+    save_network("gcn.safetensors", create_model("gcn", **options), metadata, half=False)
+    program = private.load(run("compile", "gcn.safetensors")["server"])
+    assert program.input_shape == (40, 5)
+    assert {op.kind for op in program.ops} >= {"spmm", "relu"}
+    for words, reason in (
+        (["gcn.safetensors", "--graph", "karate"], "takes 5 features a node, karate has"),
+        (["clubs:club", "--graph", "karate"], "expected --graph with a network's file only"),
+    ):
+        result = CliRunner().invoke(app, ["compile", *words])
+        assert result.exit_code == 1
+        assert reason in result.output
 
 
 @pytest.mark.parametrize("output", ["logits", "class"])

@@ -13,14 +13,17 @@ from .program import Program
 __all__ = ["compile_target"]
 
 
-def compile_target(target: str, weights: Path | None, calibration: Path | None, **options: Any) -> Program:
+def compile_target(
+    target: str, weights: Path | None, calibration: Path | None, graph: str | None = None, **options: Any
+) -> Program:
     """Compile `target`: "module:function" or the path of a network's file, such as a run's weights.safetensors.
 
     The function takes nothing and returns (model, example inputs) or (model, example inputs, metadata); for a model
     over a public graph the example inputs are (features, `moiety.graph.Graph`). With `weights` its model's parameters
     are read from that safetensors file. Of the metadata "classes" and "preprocessing" are public and travel with the
     program; "activation_bounds" is what `private.calibrate` measured. Ranges are calibrated on the `.npy` file
-    `calibration`, else taken from those bounds, else proved.
+    `calibration`, else taken from those bounds, else proved. A network's file for graphs runs on the data set `graph`,
+    by default on what it was trained on, whose features calibrate it where nothing else does.
     """
     import numpy as np
     import torch
@@ -31,7 +34,12 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
     if weights is not None and not weights.is_file():
         raise ValueError(f"{weights} is not there: expected a safetensors file with the model's weights")
     try:
-        model, example, metadata = _network(target, weights) if ":" not in target else _make(target, weights)
+        if ":" not in target:
+            model, example, metadata = _network(target, weights, graph)
+        elif graph is not None:
+            raise ValueError(f"{target} returns its graph: expected --graph with a network's file only, got {graph}")
+        else:
+            model, example, metadata = _make(target, weights)
     except SafetensorError as error:
         raise ValueError(f"{weights} is not a whole safetensors file, truncated or altered ({error})") from None
     measured: Any = metadata.get("activation_bounds")
@@ -41,14 +49,16 @@ def compile_target(target: str, weights: Path | None, calibration: Path | None, 
         except (ValueError, OSError, EOFError, TypeError) as error:
             raise ValueError(f"{calibration} is no batch of inputs: expected a float32 .npy file ({error})") from None
     public: dict[str, Any] = {key: metadata[key] for key in ("classes", "preprocessing") if key in metadata}
-    graph = None
+    structure = None
     if isinstance(example, tuple) and len(example) == 2 and not isinstance(example[1], torch.Tensor):
-        example, graph = example
-    return private.compile(model.eval(), example, calibration=measured, metadata=public, graph=graph, **options)
+        example, structure = example
+        if ":" not in target and measured is None:
+            measured = example
+    return private.compile(model.eval(), example, calibration=measured, metadata=public, graph=structure, **options)
 
 
-def _network(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any]]:
-    """A network's file: the model, an example input, the file's metadata."""
+def _network(target: str, weights: Path | None, graph: str | None) -> tuple[Any, Any, dict[str, Any]]:
+    """A network's file: the model, an example input, or features and a graph, and the file's metadata."""
     import torch
 
     from moiety.models import load_network
@@ -58,6 +68,21 @@ def _network(target: str, weights: Path | None) -> tuple[Any, Any, dict[str, Any
     if weights is not None:
         raise ValueError(f"{target} holds its weights: expected --weights only with module:function, got {weights}")
     model, metadata = load_network(target)
+    if "features" in metadata:
+        from moiety.data import load_graph
+
+        trained = metadata.get("trained_on", {})
+        if graph is None and "name" not in trained:
+            raise ValueError(f"{target} does not say what graph it was trained on: expected --graph")
+        data = load_graph(graph) if graph is not None else load_graph(trained["name"], **trained.get("options", {}))
+        if data.num_features != metadata["features"]:
+            raise ValueError(
+                f"{target} takes {metadata['features']} features a node, {data.name} has {data.num_features}: expected "
+                "a graph of the same kind of nodes"
+            )
+        return model, (data.dense(), data.graph), metadata
+    if graph is not None:
+        raise ValueError(f"{target} is a network for images: expected no --graph, got {graph}")
     return model, torch.zeros(1, *metadata["input_shape"]), metadata
 
 

@@ -113,7 +113,7 @@ class Exchange:
     def to_own(self, rows: Tensor) -> Tensor:
         """Rows of `send_index`'s order added up into (own, F)."""
         total = rows.new_zeros(self.plan.own.numel(), *rows.shape[1:])
-        return total.index_add_(0, self.plan.send_index, rows)
+        return total.index_add_(0, self.plan.send_index.to(rows.device), rows)
 
     def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every parameter's gradient by the sum over the processes, in one all-reduce."""

@@ -206,6 +206,15 @@ def test_patches_nest() -> None:
     assert tg.nn.GCNConv.forward is original
 
 
+def test_edge_index_objects() -> None:
+    edge_index, layer, x = edges(), moiety.nn.SAGEConv(IN, OUT), random(NODES, IN)
+    wrapped = tg.EdgeIndex(edge_index, sparse_size=(NODES, NODES))
+    torch.testing.assert_close(layer(x, wrapped), layer(x, edge_index))
+    expected = tg.nn.SAGEConv(IN, OUT).requires_grad_(False)
+    with patch_pyg():
+        torch.testing.assert_close(expected(x, wrapped), expected(x, edge_index), rtol=1e-4, atol=1e-5)
+
+
 def hetero() -> Any:
     data = tg.data.HeteroData()
     data["user"].x, data["film"].x = random(10, 5), random(14, 7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,14 +144,15 @@ def _integers(name: str, value: Any, vector: bool = True) -> Tensor:
         )
     if not isinstance(value, Tensor) or value.dtype not in INTEGERS:
         raise TypeError(f"graph: expected {name} of integers, got {value.dtype}")
+    plain: Tensor = value
     if type(value) is not Tensor:  # a subclass need have no memory of its own, which kernels would read
         if not hasattr(value, "as_tensor"):  # torch_geometric's EdgeIndex and Index have it
             raise TypeError(f"graph: expected {name} as a plain tensor, got {type(value).__name__}")
-        value = cast(Tensor, value.as_tensor())
-    _on_cpu(name, value)
-    if vector and value.ndim != 1:
-        raise ValueError(f"graph: expected {name} of one dimension, got {tuple(value.shape)}")
-    return value
+        plain = value.as_tensor()
+    _on_cpu(name, plain)
+    if vector and plain.ndim != 1:
+        raise ValueError(f"graph: expected {name} of one dimension, got {tuple(plain.shape)}")
+    return plain
 
 
 def _values(weight: Any) -> Tensor:

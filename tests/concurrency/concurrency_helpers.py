@@ -1,4 +1,4 @@
-"""Random graphs, d-regular graphs and the longest path of a graph of operations."""
+"""Random graphs, d-regular graphs, models by name, and explicit graphs of operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moiety.cost.concurrency.zoo import ZOO, build
 from moiety.models import create_model
 from moiety.models.registry import find_model
 
-__all__ = ["GRAPH_MODELS", "longest_path", "model_of", "patterns", "random_pattern", "regular_edges"]
+__all__ = ["GRAPH_MODELS", "Operations", "model_of", "patterns", "random_pattern", "regular_edges"]
 
 GRAPH_MODELS = ("gcn", "graphsage", "gat", "gin", "sgc", "appnp")
 
@@ -48,9 +48,33 @@ def regular_edges(nodes: int, degree: int) -> np.ndarray:
     return np.stack([(target + np.tile(np.arange(1, degree + 1), nodes)) % nodes, target])
 
 
-def longest_path(waits: Sequence[Sequence[int]]) -> int:
-    """The most operations one after another: nodes are listed after those they wait for; inputs wait for none."""
-    depth: list[int] = []
-    for before in waits:
-        depth.append(1 + max(depth[i] for i in before) if before else 0)
-    return max(depth, default=0)
+class Operations:
+    """An explicit graph of scalar operations: every node lists those that it waits for; inputs wait for none."""
+
+    def __init__(self) -> None:
+        self.waits: list[tuple[int, ...]] = []
+
+    def input(self) -> int:
+        return self(*())
+
+    def __call__(self, *waits: int) -> int:
+        """An operation on earlier nodes."""
+        self.waits.append(waits)
+        return len(self.waits) - 1
+
+    def tree(self, leaves: Sequence[int]) -> int:
+        """A balanced reduction."""
+        half = len(leaves) // 2
+        return leaves[0] if not half else self(self.tree(leaves[:half]), self.tree(leaves[half:]))
+
+    @property
+    def work(self) -> int:
+        return sum(bool(w) for w in self.waits)
+
+    @property
+    def depth(self) -> int:
+        """The most operations one after another."""
+        depth: list[int] = []
+        for before in self.waits:
+            depth.append(1 + max(depth[i] for i in before) if before else 0)
+        return max(depth, default=0)

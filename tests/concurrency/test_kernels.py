@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from concurrency_helpers import longest_path, patterns, random_pattern
+from concurrency_helpers import Operations, patterns, random_pattern
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,36 +149,66 @@ def test_every_function_of_elements() -> None:
         assert np.isfinite(y).all(), name
 
 
-@pytest.mark.parametrize("nodes", [1, 17, 90, 200])
-@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
-def test_depth_is_the_longest_path_of_the_explicit_operation_graph(nodes: int, reduce: str) -> None:
-    pattern = random_pattern(nodes, nodes, 0.08, seed=nodes)
-    for weighted in (False, True):
-        kernel = Spmm(pattern, 1, 2, int(weighted), reduce)
-        graph: list[tuple[int, ...]] = []  # node -> the nodes it waits for
+def spmm_operations(rows: list[int], o: Operations, weighted: bool, reduce: str) -> None:
+    for degree in rows:
+        for _ in range(2):  # features
+            leaves = [o(o.input()) if weighted else o.input() for _ in range(degree)]
+            if leaves:
+                root = o.tree(leaves)
+                if reduce == "mean":
+                    o(root)
 
-        def node(*waits: int, graph: list[tuple[int, ...]] = graph) -> int:
-            graph.append(waits)
-            return len(graph) - 1
 
-        def tree(leaves: list[int], node=node) -> int:
-            half = len(leaves) // 2
-            return leaves[0] if not half else node(tree(leaves[:half]), tree(leaves[half:]))
+def softmax_operations(o: Operations, scores: list[int]) -> tuple[list[int], int]:
+    """Exponentials and their sum."""
+    top = o.tree(scores)
+    powers = [o(o(score, top)) for score in scores]
+    return powers, o.tree(powers)
 
-        operations = 0
-        for begin, end in zip(pattern.indptr, pattern.indptr[1:], strict=False):
+
+def gat_operations(rows: list[int], o: Operations) -> None:
+    for degree in rows:
+        scores = []
+        for _ in range(degree):
+            z = o(o.input(), o.input())
+            scores.append(o(z, o(z)))  # the larger one of z and its multiple
+        if scores:
+            powers, total = softmax_operations(o, scores)
             for _ in range(2):  # features
-                leaves = [node() for _ in range(begin, end)]  # inputs: no operation
-                operations -= len(leaves)
-                if weighted:
-                    leaves = [node(leaf) for leaf in leaves]
-                if leaves:
-                    root = tree(leaves)
-                    if reduce == "mean":
-                        node(root)
-        operations += len(graph)
-        assert longest_path(graph) == kernel.count.depth
-        assert operations == kernel.count.work
+                o(o.tree([o(power, o.input()) for power in powers]), total)
+
+
+@pytest.mark.parametrize("nodes", [1, 17, 90, 200])
+def test_depth_is_the_longest_path_of_the_explicit_operation_graph(nodes: int) -> None:
+    pattern = random_pattern(nodes, nodes, 0.08, seed=nodes)
+    rows = pattern.degrees.tolist()
+    kernels = []
+    for weighted in (False, True):
+        for reduce in REDUCTIONS:
+            o = Operations()
+            spmm_operations(rows, o, weighted, reduce)
+            kernels.append((Spmm(pattern, 1, 2, int(weighted), reduce), o))
+    o = Operations()
+    for degree in rows:
+        for _ in range(degree):
+            o.tree([o(o.input(), o.input()) for _ in range(5)])
+    kernels.append((Sddmm(pattern, 1, 5), o))
+    o = Operations()
+    for degree in filter(None, rows):
+        powers, total = softmax_operations(o, [o.input() for _ in range(degree)])
+        for power in powers:
+            o(power, total)
+    kernels.append((EdgeSoftmax(pattern, 1), o))
+    o = Operations()
+    gat_operations(rows, o)
+    kernels.append((Gat(pattern, 1, 2), o))
+    o = Operations()
+    for _ in range(nodes * 3):
+        o.tree([o(o.input(), o.input()) for _ in range(7)])
+    kernels.append((Gemm(nodes, 7, 3), o))
+    for kernel, o in kernels:
+        assert o.depth == kernel.count.depth, kernel.name
+        assert o.work == kernel.count.work, kernel.name
 
 
 def test_logarithms_are_exact() -> None:

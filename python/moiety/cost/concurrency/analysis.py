@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Analysis", "AsWritten", "Line", "Totals", "analyse", "layers_of"]
 
-GRAPH_KERNELS = ("spmm", "sddmm", "edge_softmax", "gat", "gat_backward", "segment", "gather", "scatter")
+GRAPH_KERNELS = (
+    "spmm", "sddmm", "edge_softmax", "edge_softmax_backward", "gat", "gat_backward", "segment", "gather", "scatter",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -337,11 +339,13 @@ def _as_written(
     if row is None:
         return ()
     forward = [line for line in lines if line.phase == "forward"]
+    layers = layers_of(lines)
     products = sum(line.kernel.name in ("spmm", "gat") for line in forward)
+    perceptron = max((sum(line.kernel.name == "gemm" for line in layer) for layer in layers), default=0)
     sizes = {
         "n": graph.num_nodes, "m": graph.num_edges, "d": int(graph.in_degrees().max()) if graph.num_nodes else 0,
-        "k": max([x.shape[1], *(p.shape[-1] for p in model.parameters() if p.ndim > 1)]), "L": len(layers_of(lines)),
-        "K": 2, "s": max(2, products),
+        "k": max([x.shape[1], *(p.shape[-1] for p in model.parameters() if p.ndim > 1)]), "L": len(layers),
+        "K": max(1, perceptron), "s": max(2, products),
     }  # fmt: skip
     found = []
     for formulation, rows in (("local", LOCAL_MODELS), ("global", GLOBAL_MODELS)):

@@ -12,23 +12,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from moiety import ops
 from moiety.cost.fit import fit, misses
 from moiety.graph import Graph
 from moiety.models import create_model
 
+from .kernels import EdgeSoftmaxBackward, GatBackward, Kernel
 from .roofline import FEATURES, Machine, features, kind_of
+from .translate import Patterns
 from .watch import trace
 
 __all__ = ["calibrate", "cpu_name", "least"]
 
 Progress = Callable[[int, int, str], None]
+Sample = tuple[Callable[[], Any], list[Kernel] | None]
 BUDGET_S = 0.12  # of a sample
 KEPT = 4  # results
 
@@ -73,30 +78,49 @@ def _graphs() -> Iterator[tuple[Graph, int]]:
         yield random_graph(nodes, degree, skewed, seed), width
 
 
-def _samples() -> Iterator[Callable[[], Any]]:
-    """Calls of operators, each of which runs kernels of one kind."""
+def _backward(graph: Graph, heads: Tensor, score: Tensor, alpha: Tensor) -> Iterator[Sample]:
+    """Gradients as training has them: a watched backward pass would take the registered operators' way."""
+    by_source = Patterns().of(graph.indptr, graph.indices, graph.num_cols).transposed[0]
+    inputs = [t.clone().requires_grad_() for t in (heads, score, score)]
+    with torch.enable_grad():
+        y = ops.gat_aggregate(graph, inputs[0], inputs[1], inputs[2])
+        scores = alpha.clone().requires_grad_()
+        z = ops.edge_softmax(graph, scores)
+    dy, dz = torch.randn_like(y), torch.randn_like(z)
+    yield (
+        lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True),
+        [GatBackward(by_source, heads.shape[1], heads.shape[2])],
+    )
+    yield (
+        lambda: torch.autograd.grad(z, scores, dz, retain_graph=True),
+        [EdgeSoftmaxBackward(by_source.transposed[0], alpha.shape[1])],
+    )
+
+
+def _samples() -> Iterator[Sample]:
+    """Calls of operators, each of which runs kernels of one kind, and these where a trace does not find them."""
     for graph, width in _graphs():
         x = torch.randn(graph.num_cols, width)
         weight = torch.rand(graph.num_edges)
         index = graph.indices.long()
-        heads = x.view(-1, 4, width // 4)
-        score = torch.randn(graph.num_cols, 4)
-        yield lambda g=graph, x=x: ops.spmm(g, x)  # type: ignore[misc]
-        yield lambda g=graph, x=x, w=weight: ops.spmm(g, x, w)  # type: ignore[misc]
-        yield lambda g=graph, x=x: ops.spmm(g, x, reduce="max")  # type: ignore[misc]
-        yield lambda g=graph, x=x: ops.sddmm(g, x, x)  # type: ignore[misc]
-        yield lambda g=graph, x=heads, s=score: ops.gat_aggregate(g, x, s, s)  # type: ignore[misc]
-        yield lambda g=graph: ops.edge_softmax(g, torch.rand(g.num_edges, 4))  # type: ignore[misc]
+        heads, score = x.view(-1, 4, width // 4), torch.randn(graph.num_cols, 4)
+        alpha = torch.rand(graph.num_edges, 4)
+        yield partial(ops.spmm, graph, x), None
+        yield partial(ops.spmm, graph, x, weight), None
+        yield partial(ops.spmm, graph, x, reduce="max"), None
+        yield partial(ops.sddmm, graph, x, x), None
+        yield partial(ops.gat_aggregate, graph, heads, score, score), None
+        yield partial(ops.edge_softmax, graph, alpha), None
+        yield from _backward(graph, heads, score, alpha)
         if graph.num_edges * width <= 1 << 25:
-            edges = torch.randn(graph.num_edges, width)
-            yield lambda x=x, i=index: x.index_select(0, i)  # type: ignore[misc]
-            sums = torch.zeros_like(x)
-            yield lambda y=sums, i=index, e=edges: y.index_add_(0, i, e)  # type: ignore[misc]
+            edges, sums = torch.randn(graph.num_edges, width), torch.zeros_like(x)
+            yield partial(x.index_select, 0, index), None
+            yield partial(sums.index_add_, 0, index, edges), None
     for n, k, m in ((512, 16, 16), (2048, 64, 16), (4096, 128, 64), (8192, 64, 64), (16384, 256, 64), (16384, 32, 128),
                     (65536, 64, 16), (65536, 128, 128), (131072, 16, 64)):  # fmt: skip
         a, b, c = torch.randn(n, k), torch.randn(k, m), torch.randn(m)
-        yield lambda a=a, b=b: a @ b  # type: ignore[misc]
-        yield lambda a=a, b=b, c=c: torch.addmm(c, a, b)  # type: ignore[misc]
+        yield partial(torch.mm, a, b), None
+        yield partial(torch.addmm, c, a, b), None
     for rows, width in ((64, 16), (1024, 16), (4096, 64), (16384, 64), (65536, 32), (65536, 128), (131072, 64)):
         a, b, column, line = (
             torch.randn(rows, width),
@@ -104,15 +128,15 @@ def _samples() -> Iterator[Callable[[], Any]]:
             torch.randn(rows, 1),
             torch.randn(width),
         )
-        for call in (torch.relu, torch.clone, torch.exp, torch.sigmoid, torch.nn.functional.elu):
-            yield lambda a=a, call=call: call(a)  # type: ignore[misc]
+        for function in (torch.relu, torch.clone, torch.exp, torch.sigmoid, torch.nn.functional.elu):
+            yield partial(function, a), None
         for other in (b, column, line):
-            yield lambda a=a, other=other: a + other  # type: ignore[misc]
-            yield lambda a=a, other=other: a * other  # type: ignore[misc]
-        yield lambda a=a: a.sum(1)  # type: ignore[misc]
-        yield lambda a=a: a.mean(0)  # type: ignore[misc]
-        yield lambda a=a: torch.log_softmax(a, 1)  # type: ignore[misc]
-        yield lambda a=a: torch.softmax(a, 1)  # type: ignore[misc]
+            yield partial(torch.add, a, other), None
+            yield partial(torch.mul, a, other), None
+        yield partial(a.sum, 1), None
+        yield partial(a.mean, 0), None
+        yield partial(torch.log_softmax, a, 1), None
+        yield partial(torch.softmax, a, 1), None
 
 
 def calibrate(progress: Progress = lambda done, total, what: None) -> Machine:
@@ -127,13 +151,13 @@ def calibrate(progress: Progress = lambda done, total, what: None) -> Machine:
         measured: dict[str, list[tuple[tuple[float, ...], float]]] = {}
         total = sum(1 for _ in _samples())
         with torch.no_grad():
-            for done, call in enumerate(_samples()):
-                steps = trace(call).steps
-                kinds = {kind_of(step.kernel) for step in steps}
+            for done, (call, known) in enumerate(_samples()):
+                kernels = [step.kernel for step in trace(call).steps] if known is None else known
+                kinds = {kind_of(kernel) for kernel in kernels}
                 progress(done, total, ", ".join(sorted(kinds)))
-                if len(kinds) != 1 or any(step.kernel.name == "other" for step in steps):
-                    continue  # an operator that is composed here of several kinds of kernel
-                amounts = np.sum([features(s.kernel, near, middle) for s in steps], axis=0)
+                if len(kinds) != 1:
+                    raise RuntimeError(f"calibrate: expected a sample of one kind of kernel, got {sorted(kinds)}")
+                amounts = np.sum([features(kernel, near, middle) for kernel in kernels], axis=0)
                 measured.setdefault(kinds.pop(), []).append((tuple(amounts), least(call)))
         rates, errors = {}, {}
         for kind, samples in measured.items():

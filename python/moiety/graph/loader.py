@@ -3,7 +3,9 @@
 Both loaders are iterable datasets: loop over them as they are, or hand them to ``torch.utils.data.DataLoader(loader,
 batch_size=None, num_workers=...)``, which shares their batches among its workers. Under torch.distributed every rank
 gets its own share of the seeds or clusters, and all ranks get equally many batches. The order of an epoch and every
-draw depend on the loader's seed alone; an epoch ends where the loop does, and ``set_epoch`` says which one comes next.
+draw depend on the loader's seed alone. Each loop is one epoch further than the last, or the one that `set_epoch` said;
+a DataLoader's workers loop over copies, so with workers call `set_epoch` before every loop (and leave
+``persistent_workers`` off), as for a DistributedSampler.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class _Shares(IterableDataset[Any]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next loop is; without a call each loop is one further than the last."""
+        """Which epoch the next loop is."""
         self.epoch = epoch
 
     def _count(self) -> int:

@@ -297,3 +297,15 @@ def test_pipegcn_is_as_accurate_on_cora(data: Any, monkeypatch: pytest.MonkeyPat
         ).accuracy["test"]
     assert found["synchronous"] > 0.74
     assert abs(found["pipegcn"] - found["synchronous"]) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["gcn", "sage", "gin", "gat", "edge"])
+def test_a_part_may_be_empty(kind: str) -> None:
+    data = blocks()
+    parts = Partition(torch.zeros(100, dtype=torch.int64), 2)
+    one, two = network(kind), network(kind)
+    losses = steps(InParts(one, data.graph, parts, Staleness.pipegcn()), one, data, 2)
+    pipeline = MacroPipeline(two, data.graph, parts, Staleness.macro_pipeline())
+    first = pipeline.step(data.x.double(), lambda out, nodes: share_of_loss(data, out, nodes))  # type: ignore[union-attr]
+    assert first == pytest.approx(losses[0], abs=1e-12)
+    assert HaloPlan.build(data.graph, parts, 1).bytes_forward(7) == 0

@@ -7,6 +7,7 @@ import pytest
 from moiety.cost.concurrency import formulas
 from moiety.cost.concurrency.formulas import big_o, evaluate, parse, scheme, written
 from moiety.cost.concurrency.models import GLOBAL_MODELS, LOCAL_MODELS
+from moiety.cost.concurrency.taxonomy import of_row, row_of
 
 LAYERED = "L*log(d) + L*log(k)"
 
@@ -122,6 +123,31 @@ def test_the_tables_are_complete() -> None:
 )
 def test_dominated_terms_fall(expression: str, expected: str) -> None:
     assert same(big_o(parse(expression)), parse(expected))
+
+
+def test_the_taxonomy_of_the_tables() -> None:
+    """Figures 6 to 8: the class of every row, its formulations, its order in the matrix; Table 3's tensors."""
+    attention, messages = {"attention", "monet", "gat", "agnn"}, {"g-gcn", "sage-pool", "edgeconv-1", "edgeconv-5"}
+    rational = {"auto-regress", "appnp", "arma"}
+    polynomial = {"sgc", "deepwalk", "cheb", "dcnn", "node2vec", "line"}
+    for row in {*LOCAL_MODELS, *GLOBAL_MODELS}:
+        made = of_row(row)
+        kind = "A-GNN" if row in attention else "MP-GNN" if row in messages else "C-GNN"
+        order = "rational" if row in rational else "polynomial" if row in polynomial else "linear"
+        assert (made.kind.split(":")[0], made.order) == (kind, order), row
+        assert made.formulations == tuple(
+            name for name, rows in (("local", LOCAL_MODELS), ("global", GLOBAL_MODELS)) if row in rows
+        )
+    # Only global formulations have sparse matrices; local ones are of vectors and k x k matrices.
+    for row in GLOBAL_MODELS:
+        tensors = of_row(row).tensors
+        assert any("sparse n x n" in t for name, t in tensors.items() if name.startswith("global"))
+        assert not any("n x" in " ".join(t) for name, t in tensors.items() if name.startswith("local"))
+    assert of_row("attention").tensors["global: A * (H H^T)"] == ("sparse n x n", "dense n x k", "dense n x k")
+    assert row_of("graphsage") == "sage-mean"
+    assert row_of("resnet") is None
+    with pytest.raises(ValueError, match="tables"):
+        of_row("resnet")
 
 
 def test_values_on_a_graph() -> None:

@@ -47,13 +47,13 @@ def of_row(row: str) -> Taxonomy:
     if local is None and glob is None:
         raise ValueError(f"expected a model of the tables, got {row!r}")
     formulations = tuple(name for name, model in (("local", local), ("global", glob)) if model is not None)
-    operations: list[Operation] = []
+    operations: list[tuple[str, Operation]] = []
     if local is not None:
         names = [n for part in (*local.psi, *local.phi) for n in _names(part)]
-        operations += [LOCAL[n] for n in dict.fromkeys(names)]
+        operations += [("local", LOCAL[n]) for n in dict.fromkeys(names)]
     if glob is not None:
-        operations += [GLOBAL[n] for n in dict.fromkeys(glob.operations)]
-    tensors = {o.name: tuple(t.value for t in o.tensors) for o in operations}
+        operations += [("global", GLOBAL[n]) for n in dict.fromkeys(glob.operations)]
+    tensors = {f"{where}: {o.name}": tuple(t.value for t in o.tensors) for where, o in operations}
     # Models with a global formulation only have fixed coefficients, unless their products say otherwise.
     attends = glob is not None and any("H H^T" in name for name in glob.operations)
     kind = local.kind if local is not None else Kind.A if attends else Kind.C

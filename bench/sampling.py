@@ -11,6 +11,7 @@ imported first, such as one that stands in for the parts of DGL that have no lib
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -179,70 +180,101 @@ def in_turns(makers: dict[str, Callable[[], Call]], nodes: int, seeds: int, repe
     return found
 
 
-def row(label: str, unit: str, amount: float, found: dict[str, Any]) -> dict[str, Any]:
-    """Print what was found; rates are millions of `unit` a second."""
-    ours = found["moiety"]
-    print(f"\n{label}: moiety {1e3 * ours:.2f} ms, {amount / ours / 1e6:.1f} M {unit}/s")
-    for name, seconds in found.items():
+def sampling(graph: Graph, fanouts: tuple[int, ...], repeat: int, peers: bool) -> dict[str, Any]:
+    nodes = graph.num_nodes
+    seeds = min(SEEDS[fanouts], nodes // 4)
+    makers: dict[str, Callable[[], Call]] = {
+        "moiety": lambda: lambda s, k: sample_neighbors(graph, s, fanouts, seed=k, threads=1),
+        "NumPy": lambda: numpy_sampler(graph, fanouts),
+    }
+    if peers:
+        makers |= {
+            "numba": lambda: numba_sampler(graph, fanouts),
+            "DGL": lambda: dgl_sampler(graph, fanouts),
+            "PyG": lambda: pyg_sampler(graph, fanouts),
+        }
+    drawn = sample_neighbors(graph, torch.randperm(nodes)[:seeds], fanouts).edges.numel()
+    return {"amount": drawn, "unit": "edges", "seconds": in_turns(makers, nodes, seeds, repeat)}
+
+
+def walking(graph: Graph, p: float, q: float, repeat: int, peers: bool) -> dict[str, Any]:
+    graph.csc  # noqa: B018 - made once, outside of the timing
+    makers: dict[str, Callable[[], Call]] = {
+        "moiety": lambda: lambda s, k: random_walks(graph, s, LENGTH, p, q, seed=k, threads=1)
+    }
+    if peers and p == q:
+        makers |= {"numba": lambda: numba_walker(graph), "DGL": lambda: dgl_walker(graph)}
+    starts = min(WALKS, graph.num_nodes)
+    taken = int((random_walks(graph, torch.randperm(graph.num_nodes)[:starts], LENGTH, p, q) >= 0).sum())
+    return {"amount": taken, "unit": "steps", "seconds": in_turns(makers, graph.num_nodes, starts, repeat)}
+
+
+def dividing(graph: Graph, parts: int) -> dict[str, Any]:
+    """One run each: a partition is made once."""
+    seconds: dict[str, Any] = {}
+    cuts: dict[str, Any] = {}
+    for name, method in (("moiety", "multilevel"), ("METIS", "metis")):
+        start = time.process_time()
+        try:
+            made = partition(graph, parts, method)  # type: ignore[arg-type]
+        except ImportError as error:
+            seconds[name] = str(error)
+            continue
+        seconds[name] = time.process_time() - start
+        found = made.statistics(graph)
+        cuts[name] = {"cut": found.edge_cut, "imbalance": found.node_imbalance}
+    return {"amount": graph.num_edges, "unit": "edges", "seconds": seconds, "cuts": cuts}
+
+
+def cases(scale: int = 17, repeat: int = 20, peers: bool = True) -> dict[str, Callable[[], dict[str, Any]]]:
+    """A measurement for each row; the graph is made by the first one that runs."""
+    nodes = 1 << scale
+
+    @functools.cache
+    def graph() -> Graph:
+        return Graph.from_edge_index(rmat(scale, 32 * nodes), nodes)
+
+    rows: dict[str, Callable[[], dict[str, Any]]] = {}
+    for fanouts in SEEDS:
+        rows[f"sample {fanouts}"] = lambda f=fanouts: sampling(graph(), f, repeat, peers)
+    for p, q in ((1.0, 1.0), (0.5, 2.0)):
+        label = f"walks of {LENGTH} steps, p={p:g} q={q:g}"
+        rows[label] = lambda p=p, q=q: walking(graph(), p, q, repeat, peers)
+    for parts in (2, 8):
+        rows[f"{parts} parts"] = lambda k=parts: dividing(graph(), k)
+    return rows
+
+
+def words(found: dict[str, Any]) -> list[str]:
+    """What a row says: ours, then each peer beside it."""
+    seconds, cuts = found["seconds"], found.get("cuts", {})
+    ours = seconds["moiety"]
+    lines = [f"{1e3 * ours:.2f} ms, {found['amount'] / ours / 1e6:.1f} M {found['unit']}/s"]
+    for name, taken in seconds.items():
         if name != "moiety":
-            text = f"{1e3 * seconds:.2f} ms = {seconds / ours:.1f}x" if isinstance(seconds, float) else seconds
-            print(f"    {name}: {text}", flush=True)
-    return {"amount": amount, "unit": unit, "seconds": found}
+            said = (
+                f"{1e3 * taken:.2f} ms = {taken / ours:.1f}x" if isinstance(taken, float) else f"does not run: {taken}"
+            )
+            lines.append(f"{name} {said}")
+    return [*lines, *(f"{name} cuts {c['cut']} edges, imbalance {c['imbalance']:.3f}" for name, c in cuts.items())]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=int, default=17)
     parser.add_argument("--repeat", type=int, default=20)
-    parser.add_argument("--parts", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--shim", help="module to import first")
     parser.add_argument("--json", type=Path)
     o = parser.parse_args()
     if o.shim:
         import_module(o.shim)
     torch.set_num_threads(1)
-    nodes = 1 << o.scale
-    graph = Graph.from_edge_index(rmat(o.scale, 32 * nodes), nodes)
-    print(f"RMAT: {nodes} nodes, {graph.num_edges} edges, one thread, least of {o.repeat}")
     rows = {}
-    for fanouts, wanted in SEEDS.items():
-        seeds = min(wanted, nodes // 4)
-        makers = {
-            "moiety": lambda f=fanouts: lambda s, k: sample_neighbors(graph, s, f, seed=k, threads=1),
-            "numba": lambda f=fanouts: numba_sampler(graph, f),
-            "NumPy": lambda f=fanouts: numpy_sampler(graph, f),
-            "DGL": lambda f=fanouts: dgl_sampler(graph, f),
-            "PyG": lambda f=fanouts: pyg_sampler(graph, f),
-        }
-        edges = sample_neighbors(graph, torch.randperm(nodes)[:seeds], fanouts).edges.numel()
-        found = in_turns(makers, nodes, seeds, o.repeat)
-        label = f"sample {fanouts} from {seeds} seeds, about {edges} edges"
-        rows[label] = row(label, "edges", edges, found)
-    graph.csc  # noqa: B018 - made once, outside of the timing
-    for p, q in ((1.0, 1.0), (0.5, 2.0)):
-        walkers: dict[str, Callable[[], Call]] = {
-            "moiety": lambda p=p, q=q: lambda s, k: random_walks(graph, s, LENGTH, p, q, seed=k, threads=1)
-        }
-        if p == q:
-            walkers |= {"numba": lambda: numba_walker(graph), "DGL": lambda: dgl_walker(graph)}
-        walks = min(WALKS, nodes)
-        taken = int((random_walks(graph, torch.randperm(nodes)[:walks], LENGTH, p, q) >= 0).sum())
-        label = f"walks of {LENGTH} steps, p={p:g} q={q:g}"
-        rows[label] = row(label, "steps", taken, in_turns(walkers, nodes, walks, o.repeat))
-    for parts in o.parts:
-        for method in ("multilevel", "metis"):
-            start = time.process_time()
-            try:
-                cut = partition(graph, parts, method).statistics(graph)  # type: ignore[arg-type]
-            except ImportError as error:
-                print(f"    {method}: {error}")
-                continue
-            seconds = time.process_time() - start
-            label = f"{parts} parts, {method}"
-            rows[label] = {"seconds": seconds, "edge_cut": cut.edge_cut, "imbalance": cut.node_imbalance}
-            print(f"{label}: cut {cut.edge_cut}, imbalance {cut.node_imbalance:.3f}, {seconds:.2f} s", flush=True)
+    for label, measure in cases(o.scale, o.repeat).items():
+        rows[label] = measure()
+        print(label + ": " + "\n    ".join(words(rows[label])), flush=True)
     if o.json:
-        o.json.write_text(json.dumps({"nodes": nodes, "edges": graph.num_edges, "rows": rows}, indent=1) + "\n")
+        o.json.write_text(json.dumps({"scale": o.scale, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

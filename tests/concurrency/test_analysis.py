@@ -181,6 +181,32 @@ def test_a_model_is_left_as_it_was() -> None:
     assert model.convs[1].lin.weight.grad is None
 
 
+def test_graphs_of_no_edges_and_modules_without_a_graph() -> None:
+    graph = random_graph(4, 0)
+    made = analyse(model_of("commnet", 6, 2, hidden=3, layers=1), graph, Plan(parts=2, fanouts=(2,), training=True))
+    assert made.partition.bytes_forward == 0
+    assert made.sample.support == (4, 4)
+    assert made.to_html()
+
+    class Alone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(6, 2)
+
+        def forward(self, x: torch.Tensor, graph: Graph) -> torch.Tensor:
+            return self.lin(x)
+
+    assert analyse(Alone(), graph).taxonomy.kind == "no operation on the graph"
+    for arguments, error, message in (
+        ({"x": torch.ones(3, 6)}, ValueError, "expected x"),
+        ({"graph": "karate"}, TypeError, "a Graph, got"),
+        ({"model": nn.ReLU()}, ValueError, "give x="),
+        ({"plan": Plan(parts=9)}, ValueError, "parts"),
+    ):
+        with pytest.raises(error, match=message):
+            analyse(**{"model": Alone(), "graph": graph, **arguments})
+
+
 def test_plans() -> None:
     assert parse_plan("") == Plan()
     assert parse_plan("parts=2, fanouts=10x5,training") == Plan(parts=2, fanouts=(10, 5), training=True)

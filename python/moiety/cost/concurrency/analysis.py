@@ -240,8 +240,15 @@ def analyse(
     features, random ones of as many as the model's first layer takes by default. row: the model's name in the paper's
     tables, by default the registry's or the class's if it is there. partition: in place of the plan's own.
 
-    Raises ValueError for a plan that does not fit, and whatever the model raises.
+    Raises TypeError for other kinds of arguments, ValueError for features or a plan that do not fit the graph, and
+    whatever the model raises.
     """
+    if not isinstance(model, nn.Module) or not isinstance(graph, Graph):
+        raise TypeError(
+            f"analyse: expected a torch module and a Graph, got {type(model).__name__}, {type(graph).__name__}"
+        )
+    if x is not None and (x.ndim != 2 or x.shape[0] != graph.num_nodes):
+        raise ValueError(f"analyse: expected x ({graph.num_nodes}, features), got {tuple(x.shape)}")
     plan = Plan() if plan is None else plan
     machine = default_machine() if machine is None else machine
     x = _features(model, graph) if x is None else x

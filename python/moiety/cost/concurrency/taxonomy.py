@@ -82,11 +82,12 @@ def of_kernels(kernels: Sequence[Kernel]) -> Taxonomy:
     """Of a forward pass's kernels, in their order."""
     vectors = any(isinstance(k, (Gather, Segment, Scatter)) and k.width > 1 for k in kernels)
     scores = any(isinstance(k, (Sddmm, Gat)) or k.name == "edge_softmax" for k in kernels)
-    kind = Kind.MP if vectors else Kind.A if scores else Kind.C
+    products = any(isinstance(k, (Spmm, Gat, Segment, Scatter)) for k in kernels)
+    kind = (Kind.MP if vectors else Kind.A if scores else Kind.C).value if products else "no operation on the graph"
     longest = run = 0
     for kernel in kernels:
         run = run + 1 if isinstance(kernel, (Spmm, Gat)) else 0 if isinstance(kernel, Gemm) else run
         longest = max(longest, run)
     order = Order.POLYNOMIAL if longest > 1 else Order.LINEAR
     tensors = {k.name: TENSORS[type(k)] for k in kernels if type(k) in TENSORS}
-    return Taxonomy(kind.value, ("as executed",), order.value, tensors, "its kernels")
+    return Taxonomy(kind, ("as executed",), order.value, tensors, "its kernels")

@@ -50,32 +50,43 @@ int64_t count_of(int64_t degree, int64_t fanout, bool replace) {
 int64_t& at(std::vector<int64_t>& v, int64_t i) { return v[static_cast<size_t>(i)]; }
 
 // Floyd: for j from degree - count on, take a uniform t of [0, j], or j itself when t was taken. `taken` has a bit for
-// each of the row's entries, all 0 before and after.
-void draw_subset(Stream& stream, int64_t begin, int64_t degree, int64_t count, std::vector<uint64_t>& taken,
-                 int64_t* drawn) {
+// each of the row's entries, all 0 before and after. Calls `drawn(t)` for each.
+template <class Drawn>
+void draw_subset(Stream& stream, int64_t degree, int64_t count, std::vector<uint64_t>& taken, const Drawn& drawn) {
     const auto words = static_cast<size_t>(degree / 64 + 1);
     if (taken.size() < words) taken.resize(words, 0);
-    for (int64_t k = 0; k < count; ++k) {
-        const int64_t j = degree - count + k;
+    uint64_t* bits = taken.data();
+    for (int64_t j = degree - count; j < degree; ++j) {
         int64_t t = stream.below(j + 1);
-        if (taken[static_cast<size_t>(t / 64)] >> (t % 64) & 1) t = j;
-        taken[static_cast<size_t>(t / 64)] |= uint64_t{1} << (t % 64);
-        drawn[k] = begin + t;
+        if (bits[t / 64] >> (t % 64) & 1) t = j;
+        bits[t / 64] |= uint64_t{1} << (t % 64);
+        drawn(t);
     }
-    for (int64_t k = 0; k < count; ++k) taken[static_cast<size_t>((drawn[k] - begin) / 64)] = 0;
 }
 
-// Positions of `count` = count_of() entries of a node's row.
-template <class Row>
-void draw(const Row& row, int64_t node, int64_t fanout, int64_t count, const SampleOptions& options,
+// Positions of `count` = count_of() entries of a node's row, whose cache lines are asked for.
+template <class Index>
+void draw(const Adjacency<Index>& graph, int64_t node, int64_t fanout, int64_t count, const SampleOptions& options,
           std::vector<uint64_t>& taken, int64_t* drawn) {
+    const auto [begin, degree] = graph.row(node);
+    const Index* entries = graph.column + begin;
+    if (fanout < 0 || (!options.replace && count == degree)) {
+        for (int64_t k = 0; k < count; ++k) drawn[k] = begin + k;
+        prefetch(entries);
+        prefetch(entries + count);  // longer rows are read in sequence, which the processor sees
+        return;
+    }
     Stream stream(options.seed, static_cast<uint64_t>(node));
-    if (fanout < 0 || (!options.replace && count == row.degree)) {
-        for (int64_t k = 0; k < count; ++k) drawn[k] = row.begin + k;
-    } else if (options.replace) {
-        for (int64_t k = 0; k < count; ++k) drawn[k] = row.begin + stream.below(row.degree);
+    int64_t* next = drawn;
+    const auto keep = [&, begin = begin](int64_t t) {
+        *next++ = begin + t;
+        prefetch(entries + t);
+    };
+    if (options.replace) {
+        for (int64_t k = 0; k < count; ++k) keep(stream.below(degree));
     } else {
-        draw_subset(stream, row.begin, row.degree, count, taken, drawn);
+        draw_subset(stream, degree, count, taken, keep);
+        for (int64_t k = 0; k < count; ++k) taken[static_cast<size_t>((drawn[k] - begin) / 64)] = 0;
     }
 }
 
@@ -104,9 +115,7 @@ void expand(const Adjacency<Index>& graph, int64_t first, int64_t fanout, const 
             const int64_t block_end = std::min(block + rows_per_block, first + end);
             for (int64_t i = block; i < block_end; ++i) {
                 const int64_t place = at(indptr, i), count = at(indptr, i + 1) - place, v = at(nodes, i);
-                int64_t* drawn = sample.edges.data() + place;
-                draw(graph.row(v), v, fanout, count, options, taken, drawn);
-                for (int64_t k = 0; k < count; ++k) prefetch(graph.column + drawn[k]);
+                draw(graph, v, fanout, count, options, taken, sample.edges.data() + place);
             }
             for (int64_t e = at(indptr, block); e < at(indptr, block_end); ++e)
                 found[e - edges_before] = static_cast<Index>(graph.neighbour(at(sample.edges, e)));

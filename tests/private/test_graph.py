@@ -19,7 +19,7 @@ from moiety.data.graphs import load_graph
 from moiety.graph import Graph
 from moiety.hls.record import Recording, record
 from moiety.models import create_model
-from moiety.nn import APPNP, GATConv, GCNConv, GINConv, SAGEConv, SGConv
+from moiety.nn import APPNP, GATConv, GCNConv, GINConv, SAGEConv, SGConv, X2Act
 from moiety.private import reference
 from moiety.private.program import Program
 
@@ -109,6 +109,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "gin": (lambda: Chain(GINConv(mlp(FEATURES, 8), train_eps=True), GINConv(mlp(8, CLASSES))), 3, 2),
     "sgc": (lambda: SGConv(FEATURES, CLASSES, K=2), 1, 2),
     "appnp": (lambda: Predict(4), 4, 4),  # that of the network before, and one a step but the last
+    "squares": (lambda: Chain(GCNConv(FEATURES, 8), GCNConv(8, CLASSES), activation=X2Act(8)), 2, 2),
     "by_hand": (Layers, 1, 1),
     "products": (Products, 6, 9),
     "relu_attention": (lambda: Chain(GATConv(FEATURES, 4, 2, attention="relu"), GATConv(8, 3, attention="relu")), 7, 8),
@@ -173,6 +174,7 @@ def test_the_answers_are_those_in_the_clear(name: str) -> None:
     assert sum(bytes_sent.values()) > bytes_sent["open"] > 0
     _, truncations, products = MODELS[name]
     counted = kinds(program)
+    assert counted["x2"] == 0  # its square is completed through the sparse product
     assert (counted["truncate"], counted["spmm"]) == (truncations, products)
 
 

@@ -6,8 +6,8 @@ with one value of each a channel. `square` costs a fraction of `x2` on the wire,
 b goes into a bias, k is added by the server to its own share (so a zero-padded convolution behind still sees zeros at
 its borders), and the factors go into weights that the server holds anyway:
 
-    a = sqrt|c2|, r = sign c2    where the layers before take a: linear layers, through sums, averages and
-                                 concatenations that nothing else reads; if some c2 is negative, the readers take r
+    a = sqrt|c2|, r = sign c2    where the layers before take a: linear layers, through sums, averages, sparse products
+                                 and concatenations that nothing else reads; if some c2 is negative, the readers take r
     a = 1, r = c2                where only all readers take a factor: linear layers, through averages, reshapes, ...
 
 A value that has other readers, one of them a linear layer (a shortcut), is opened for that one in any case: a factor
@@ -104,7 +104,9 @@ def scales(graph: Graph, node: Node, users: Users) -> bool:
         return per_channel(node.attrs["a"])
     if node.kind == "x2":
         return True
-    if node.kind in ("affine", "sumpool", "add", "subtract") or (node.kind == "concat" and node.attrs["axis"] == 0):
+    if node.kind in ("affine", "sumpool", "spmm", "add", "subtract") or (
+        node.kind == "concat" and node.attrs["axis"] == 0
+    ):
         return all(scales(graph, x, users) for x in node.inputs)
     return False
 
@@ -114,7 +116,7 @@ def scaled(node: Node, a: Floats, b: Floats, users: Users) -> Node:
     attrs = node.attrs
     if len(users[node]) > 1:
         return Node("affine", [node], node.shape, {"a": a, "b": b, "extra_bits": GUARD_BITS}, node.source, node.where)
-    if node.kind == "sumpool":
+    if node.kind in ("sumpool", "spmm"):
         node.inputs = [scaled(node.inputs[0], a, np.zeros_like(b), users)]
         note(node, a, np.zeros_like(b))
         return shifted(node, b, node)
@@ -163,7 +165,7 @@ def absorbs(graph: Graph, node: Node, factor: Floats, users: Users) -> bool:
     readers = users[node]
     taken = [takes(reader, node, factor) for reader in readers]
     return any(taken) or all(
-        carries(reader) and absorbs(graph, reader, carried(factor, reader, node), users) for reader in readers
+        carries(reader, factor) and absorbs(graph, reader, carried(factor, reader, node), users) for reader in readers
     )
 
 
@@ -177,8 +179,10 @@ def takes(reader: Node, node: Node, factor: Floats) -> bool:
     return per_channel(factor) and bool(conv["in_channels"] == node.shape[0])
 
 
-def carries(reader: Node) -> bool:
+def carries(reader: Node, factor: Floats) -> bool:
     """Does a factor on what it reads stay a factor on what it gives?"""
+    if reader.kind == "spmm":  # a sum over nodes
+        return bool(factor.shape[-1] == 1)
     if reader.kind == "concat":
         return bool(reader.attrs["axis"] == 0)
     return reader.kind in ("reshape", "permute", "upsample", "sumpool") or "divisor" in reader.attrs
@@ -190,7 +194,7 @@ def carried(factor: Floats, reader: Node, node: Node) -> Floats:
         parts = [factor if x is node else np.ones(1) for x in reader.inputs]
         shapes = [(x.shape[0], *factor.shape[1:]) for x in reader.inputs]
         return np.concatenate([np.broadcast_to(p, s) for p, s in zip(parts, shapes, strict=True)])
-    if reader.kind in ("sumpool", "affine"):
+    if reader.kind in ("sumpool", "spmm", "affine"):
         return factor
     return carry(factor, reader, node.shape)
 

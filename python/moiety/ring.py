@@ -235,9 +235,10 @@ def csr_matmul(
             raise TypeError(f"csr_matmul: expected {name} to be a vector of integers, got {index.dtype} {index.shape}")
     if x.ndim not in (1, 2):
         raise ValueError(f"csr_matmul: expected x (columns, width) or (columns,), got {x.shape}")
+    columns: Any = np.ascontiguousarray(column, dtype=np.int32 if column.dtype == np.int32 else np.int64)
     y = _ring.csr_matmul(
         np.ascontiguousarray(row_start, dtype=np.int64),
-        np.ascontiguousarray(column, dtype=np.int32 if column.dtype == np.int32 else np.int64),
+        columns,
         None if values is None else _contiguous(values),
         _contiguous(x).reshape(x.shape[0], x.shape[1] if x.ndim == 2 else 1),
         _threads(threads),

@@ -362,3 +362,51 @@ def test_compiles_without_a_break(case: str) -> None:
     layer.zero_grad()
     layer(x, graph).sum().backward()
     torch.testing.assert_close(gradients, [p.grad for p in layer.parameters()])
+
+
+@pytest.mark.parametrize("case", ["gatv2-edges", "gine", "gated-edges"])
+def test_pieces_are_the_whole(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages made a few edges at a time: equal to PyG's, in results and gradients."""
+    from moiety.nn.graph import edgewise
+
+    monkeypatch.setattr(edgewise, "PIECE", 40)
+    test_equal_to_pyg(case)
+    graph = Graph.from_edge_index(edges(), num_nodes=NODES)
+    bounds = edgewise._bounds(graph.indptr, 7)
+    assert len(bounds) > 5
+    assert [end for _, end in bounds[:-1]] == [begin for begin, _ in bounds[1:]]
+    assert (bounds[0][0], bounds[-1][1]) == (0, graph.num_edges)
+    assert {begin for begin, _ in bounds} <= set(graph.indptr.tolist())
+
+
+@pytest.mark.parametrize("add_up", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_gradients_over_edges(add_up: bool, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moiety.nn.graph import edgewise
+
+    monkeypatch.setattr(edgewise, "PIECE", 12)
+    index = torch.randint(5, (2, count), generator=torch.Generator().manual_seed(0))
+    graph = Graph.from_edge_index(index, num_nodes=6, num_sources=5)
+    x, y, e, w = (random(*shape, seed=i).double() for i, shape in enumerate([(5, 2), (6, 2), (count, 2), (2, 2)]))
+    for value in (x, y, e, w):
+        value.requires_grad_()
+
+    def run(x: Tensor, y: Tensor, e: Tensor, w: Tensor) -> Tensor:
+        return edgewise.over_edges(
+            graph,
+            lambda x_j, y_i, e, w: torch.tanh(x_j * y_i + e @ w),
+            sources=[x],
+            targets=[y],
+            edges=[e],
+            parameters=[w],
+            add_up=add_up,
+        )
+
+    assert run(x, y, e, w).shape == ((6 if add_up else count), 2)
+    assert torch.autograd.gradcheck(run, (x, y, e, w))
+
+
+def test_no_edges() -> None:
+    layer = ours.GATv2Conv(IN, OUT, add_self_loops=False, bias=False)
+    none = torch.zeros(2, 0, dtype=torch.int64)
+    assert torch.equal(layer(random(NODES, IN), none), torch.zeros(NODES, OUT))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moiety.graph import Graph
+from moiety.nn.graph.edgewise import over_edges
 from moiety.nn.graph.parts import glorot, linear, set_bias, zeros
 from moiety.nn.graph.structure import (
     Features,
@@ -312,12 +313,30 @@ class GATv2Conv(_Attention):
             right = linear(target, self.lin_r.weight, self.lin_r.bias).view(shape)
         graph, features = prepared(self, edge_index, len(left), len(right), edge_attr)
 
-        z = at_sources(graph, left) + at_targets(graph, right)  # (E, H, C)
-        if features is not None:
-            if self.lin_edge is None:
-                raise ValueError("GATv2Conv: got edge features: expected edge_dim to say how many")
-            z = z + linear(features, self.lin_edge.weight).view(shape)
-        scores = head_scores(F.leaky_relu(z, self.negative_slope), self.att)
+        slope = self.negative_slope
+        if features is None:
+            scores = over_edges(
+                graph,
+                lambda x_j, x_i, att: head_scores(F.leaky_relu(x_j + x_i, slope), att),
+                sources=[left],
+                targets=[right],
+                parameters=[self.att],
+                add_up=False,
+            )  # (E, H)
+        elif self.lin_edge is None:
+            raise ValueError("GATv2Conv: got edge features: expected edge_dim to say how many")
+        else:
+            scores = over_edges(
+                graph,
+                lambda x_j, x_i, e, att, w: head_scores(
+                    F.leaky_relu(x_j + x_i + F.linear(e, w).view(shape), slope), att
+                ),
+                sources=[left],
+                targets=[right],
+                edges=[features],
+                parameters=[self.att, self.lin_edge.weight],
+                add_up=False,
+            )
         y, coefficients = attend(graph, left, scores, self.dropout if self.training else 0.0)
         result = joined(self, y, target)
         return (result, (graph.edge_index, coefficients)) if return_attention_weights else result

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from moiety.graph import Graph
 from moiety.nn.graph.convolution import reduce_of
+from moiety.nn.graph.edgewise import over_edges
 from moiety.nn.graph.parts import linear, set_bias, zeros
 from moiety.nn.graph.structure import (
     Pair,
@@ -150,13 +151,20 @@ class GINEConv(_Isomorphism):
         if features is None:
             raise ValueError("GINEConv: expected edge_attr (E, features): take GINConv where edges have no features")
         if self.lin is not None:
-            features = self.lin(features)
-        if features.shape[-1] != source.shape[-1]:
+            y = over_edges(
+                graph,
+                lambda x_j, e, w, b: F.relu(x_j + F.linear(e, w, b)),
+                sources=[source],
+                edges=[features],
+                parameters=[self.lin.weight, self.lin.bias],
+            )
+        elif features.shape[-1] != source.shape[-1]:
             raise ValueError(
                 f"GINEConv: expected edge features of {source.shape[-1]} numbers, as nodes have, got "
                 f"{features.shape[-1]}: give edge_dim={features.shape[-1]}"
             )
-        y = to_targets(graph, F.relu(at_sources(graph, source) + features))
+        else:
+            y = over_edges(graph, lambda x_j, e: F.relu(x_j + e), sources=[source], edges=[features])
         return self.nn(y if target is None else y + (1 + self.eps) * target)
 
 
@@ -255,10 +263,29 @@ class ResGatedGraphConv(nn.Module):
             raise ValueError(
                 f"ResGatedGraphConv: edge_dim is {self.edge_dim}: expected edge_attr just where it is given"
             )
-        key, query = apart(self.lin_key, target, features), apart(self.lin_query, source, features)
-        value = apart(self.lin_value, source, features)
-        gates = self.act(on_edges(at_targets(graph, key[0]), key[1]) + on_edges(at_sources(graph, query[0]), query[1]))
-        y = to_targets(graph, gates * on_edges(at_sources(graph, value[0]), value[1]))
+        layers = self.lin_key, self.lin_query, self.lin_value
+        (key, w_k), (query, w_q), (value, w_v) = (
+            apart(lin, x, self.edge_dim) for lin, x in zip(layers, (target, source, source), strict=True)
+        )
+        act = self.act
+
+        def gated(q_j: Tensor, v_j: Tensor, k_i: Tensor) -> Tensor:
+            return act(k_i + q_j) * v_j
+
+        def gated_by(q_j: Tensor, v_j: Tensor, k_i: Tensor, e: Tensor, *w: Tensor) -> Tensor:
+            of_k, of_q, of_v = (F.linear(e, weight) for weight in w)
+            return act(k_i + q_j + of_k + of_q) * (v_j + of_v)
+
+        if type(act) not in RISING:  # it may learn, or draw random numbers
+            k_i, q_j, v_j = at_targets(graph, key), at_sources(graph, query), at_sources(graph, value)
+            messages = gated(q_j, v_j, k_i) if features is None else gated_by(q_j, v_j, k_i, features, w_k, w_q, w_v)
+            y = to_targets(graph, messages)
+        elif features is None:
+            y = over_edges(graph, gated, sources=[query, value], targets=[key])
+        else:
+            y = over_edges(
+                graph, gated_by, sources=[query, value], targets=[key], edges=[features], parameters=[w_k, w_q, w_v]
+            )
         if self.lin_skip is not None:
             y = y + self.lin_skip(target)
         return y if self.bias is None else y + self.bias
@@ -267,13 +294,8 @@ class ResGatedGraphConv(nn.Module):
         return f"{self.in_channels}, {self.out_channels}"
 
 
-def apart(lin: nn.Linear, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """A linear map of [x, features] as one of nodes, with the bias, and one of edges."""
-    if features is None:
-        return lin(x), None
-    size = x.shape[1]
-    return F.linear(x, lin.weight[:, :size], lin.bias), F.linear(features, lin.weight[:, size:])
-
-
-def on_edges(of_nodes: Tensor, of_edges: Tensor | None) -> Tensor:
-    return of_nodes if of_edges is None else of_nodes + of_edges
+def apart(lin: nn.Linear, x: Tensor, edge_dim: int | None) -> tuple[Tensor, Tensor]:
+    """A linear map of [x, e]: what it makes of the nodes' x, with the bias, and the matrix (out, edge_dim) for the
+    edges' e."""
+    of_nodes, of_edges = torch.split(lin.weight, [x.shape[1], edge_dim or 0], 1)
+    return F.linear(x, of_nodes, lin.bias), of_edges

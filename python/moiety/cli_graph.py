@@ -78,7 +78,7 @@ def analyse(
         return
     from rich.console import Console
 
-    Console().print(made.table())
+    Console(width=max(130, Console().width)).print(made.table())  # ten columns of numbers do not fit into less
 
 
 def _machine(path: Path | None, calibrate: Path | None) -> Machine | None:

@@ -47,6 +47,9 @@ def test_every_model_can_be_analysed(name: str) -> None:
     assert made.as_written
     assert all(row.work_value and row.depth_value for row in made.as_written)
     assert made.taxonomy.source == "the paper"
+    training = analyse(model_of(name, 6, 3, hidden=4, layers=2), random_graph(30, 100), Plan(training=True), row=name)
+    assert training.totals.forward.work >= made.totals.count.work
+    assert training.totals.seconds > made.totals.seconds
     # What only formulas say, rational and polynomial rows, is marked; local formulations are all executed.
     assert all(row.executed or row.formulation == "global" for row in made.as_written)
     if name in ("sgc", "cheb", "appnp", "arma"):

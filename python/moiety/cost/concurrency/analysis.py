@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from moiety.graph import Graph
 
 from .formulas import evaluate, written
-from .kernels import Count, Kernel, sizes_of
+from .kernels import Count, Fold, Kernel, Map, Other, sizes_of
 from .models import GLOBAL_MODELS, LOCAL_MODELS
 from .partitioned import PartitionCost, SampleCost, of_partition, of_sample
 from .pipeline import Pipeline, Schedule, schedules, shared, simulate
@@ -51,6 +51,14 @@ class Line:
     compulsory: int  # bytes
     roofline: float  # seconds from peak and bandwidth
     seconds: float  # predicted
+
+    @property
+    def label(self) -> str:
+        """The kernel, by its function or operator where it has many."""
+        kernel = self.kernel
+        if isinstance(kernel, (Map, Fold)):
+            return f"{kernel.name} {kernel.function}"
+        return kernel.operator if isinstance(kernel, Other) else kernel.name
 
     @property
     def no_reuse(self) -> int:

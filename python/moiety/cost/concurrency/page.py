@@ -80,7 +80,7 @@ def _kernels(a: Analysis) -> str:
     )
     rows = [
         (
-            line.kernel.name + (" (backward)" if line.phase == "backward" else ""), line.module,
+            ("back: " if line.phase == "backward" else "") + line.label, line.module,
             f"{line.count.work:,}", str(line.count.depth), amount(line.parallelism), size(line.compulsory),
             size(line.no_reuse), f"{line.intensity:.2f}", time(line.roofline), time(line.seconds),
         )
@@ -118,7 +118,7 @@ def _roofline(a: Analysis) -> str:
     parts = axes.draw_x()
     for i, line in enumerate(a.lines):
         y = 12.0 + i * row
-        words = f"{line.kernel.name} {line.module}"[:34]
+        words = f"{line.label} {line.module}"[:34]
         parts.append(text(left - 8, y + 11, words, "row", "end"))
         tip = element("title", escape(f"{words}: {time(line.seconds)}, roofline {time(line.roofline)}"))
         for share, kind, thick in ((line.seconds, _class(line), 14.0), (line.roofline, "measured", 3.0)):

@@ -33,7 +33,7 @@ def time(seconds: float) -> str:
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
+    return f"{seconds * 1e9:.3g} ns"
 
 
 def table(analysis: Analysis) -> RenderableType:
@@ -64,7 +64,7 @@ def _kernels(a: Analysis) -> Table:
     )  # fmt: skip
     for line in a.lines:
         made.add_row(
-            line.kernel.name + (" (backward)" if line.phase == "backward" else ""),
+            ("back: " if line.phase == "backward" else "") + line.label,
             line.module,
             amount(line.count.work),
             str(line.count.depth),

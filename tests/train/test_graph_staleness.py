@@ -59,7 +59,7 @@ def test_stages_of_a_model_are_the_model(name: str) -> None:
 
 
 class PipeGcnByHand:
-    """Two GCN layers in parts by the formulas of PipeGCN (ICLR 2022, equations 3 and 4), without autograd.
+    """Two GCN layers in parts by the formulas of PipeGCN (ICLR 2022), without autograd.
 
     A = own + far; far features and far gradients are those of the step before, in the first step its own.
     """

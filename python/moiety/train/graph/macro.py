@@ -4,7 +4,7 @@ Every process has some of the layers and computes them for all chunks. A layer's
 as it is there. How far layers can run at the same time is decided by what a chunk reads of other chunks:
 
 - L^R_psi = 1, T^R_psi = 0, synchronous: all chunks of the layer before. Layers follow each other.
-- L^R_psi = 2 (Besta and Hoefler, section 4.1.3): of the layer before that; the chunk's own features alone are of the
+- L^R_psi = 2 (Besta and Hoefler, equation (3)): of the layer before that; the chunk's own features alone are of the
   layer before, so a layer starts on a chunk when its predecessor is done with it.
 - T^R_psi = 1 (in the manner of GNNPipe, arXiv 2308.10087): of the training step before, for the same reason.
 

@@ -1,9 +1,9 @@
 """The micro-pipeline inside a layer: neighbours of one chunk of nodes are summed while another chunk is transformed.
 
 A layer that is a sum over neighbours followed by a map of each node has two stages, the graph operation and the neural
-one (Besta and Hoefler, section 4.2). Both run at once, in a thread each: the graph stage on chunk c + 1 beside the
+one (Besta and Hoefler, figure 14). Both run at once, in a thread each: the graph stage on chunk c + 1 beside the
 neural stage on chunk c, and in the backward pass the neural stage on chunk c + 1 beside the graph stage on chunk c.
-Every row is computed from the same numbers in the same order as without chunks.
+The sum of a row is over the same numbers in the same order as without chunks.
 """
 
 from __future__ import annotations

@@ -186,6 +186,24 @@ def test_kernel_gradients_are_those_of_double(isa: str, reduce: str, dtype: torc
         torch.testing.assert_close(a.double(), b, rtol=rounding, atol=rounding * 10)
 
 
+@pytest.mark.parametrize("order", ["degree", "rcm"])
+def test_orders_change_nothing_but_the_way_through_memory(isa: str, order: str) -> None:
+    plain = random_graph(41, 41)
+    edge_index, weight = plain.edge_index, plain.weight
+    graph = Graph.from_edge_index(edge_index, 41, weight, order=order)  # type: ignore[arg-type]
+    assert graph.order == order
+    for reduce in REDUCES:
+        x = torch.randn(41, 70, dtype=torch.float64, requires_grad=True)
+        y, same = spmm(graph, x, reduce=reduce), spmm(plain, x, reduce=reduce)  # type: ignore[arg-type]
+        assert torch.equal(y, same)
+        dy = torch.randn(y.shape, dtype=torch.float64)
+        assert torch.equal(*(torch.autograd.grad(v, x, dy)[0] for v in (y, same)))
+    with pytest.raises(ValueError, match="expected order None, 'degree' or 'rcm', got 'hilbert'"):
+        Graph.from_edge_index(edge_index, 41, order="hilbert")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'rcm' is of square graphs, got 3 by 41"):
+        Graph.from_edge_index(edge_index.clamp(max=2), 3, num_sources=41, order="rcm")
+
+
 def test_layouts_that_are_not_contiguous() -> None:
     graph = random_graph()
     x = torch.randn(33, graph.num_cols, dtype=torch.float64).t()[:, ::2]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from moiety._core import graph as _graph
+from moiety._core import graph_sampling as _sampling
 
 __all__ = ["Structure", "index_dtype"]
 
@@ -40,7 +41,6 @@ class Structure:
             raise ValueError("graph: expected indptr of num_rows + 1 numbers, got none")
         self.indptr, self.indices = indptr, indices
         self.num_rows, self.num_cols, self.num_edges = indptr.numel() - 1, num_cols, indices.numel()
-        self.order = order
         self.native = _graph.Pattern(
             self.num_rows,
             num_cols,
@@ -49,7 +49,7 @@ class Structure:
             indices.data_ptr(),
             indices.dtype is torch.int64,
         )
-        self.source_order: Tensor | None = None
+        self.order = order
         self.known_transposed: tuple[Structure, Tensor] | None = None
 
     @classmethod
@@ -83,6 +83,36 @@ class Structure:
             other.known_transposed = self, back
             self.known_transposed = other, position
         return self.known_transposed
+
+    @property
+    def order(self) -> str | None:
+        """How kernels lay sources out beside each other: "degree", "rcm", or None for their own order."""
+        return self._order
+
+    @order.setter
+    def order(self, order: str | None) -> None:
+        if order not in (None, "degree", "rcm"):
+            raise ValueError(f"graph: expected order None, 'degree' or 'rcm', got {order!r}")
+        if order == "rcm" and self.num_rows != self.num_cols:
+            raise ValueError(f"graph: order 'rcm' is of square graphs, got {self.num_rows} by {self.num_cols} nodes")
+        self._order = order
+
+    @cached_property
+    def gathered(self) -> tuple[_graph.Pattern, Tensor | None]:
+        """The pattern with sources numbered in `order`, and the source of every such number; None for the same ones.
+
+        Edges and rows stay where they are, so that weights and results do as well.
+        """
+        if self.order is None:
+            return self.native, None
+        if self.order == "degree":
+            first = self.transposed[0].degrees.argsort(descending=True, stable=True)
+        else:
+            first = torch.from_numpy(_sampling.rcm_order(self.indptr.numpy(), self.indices.numpy(), self.num_cols))
+        number = torch.empty_like(first)
+        number[first] = torch.arange(self.num_cols)
+        self._renamed = Structure(self.indptr, number[self.indices].to(self.indices.dtype), self.num_cols)
+        return self._renamed.native, first.to(self.indices.dtype)
 
     @cached_property
     def rows(self) -> Tensor:

@@ -3,7 +3,8 @@
 from moiety.ops.graph_attention import edge_softmax, gat_aggregate
 from moiety.ops.graph_common import CudaModuleMissing
 from moiety.ops.graph_sddmm import sddmm
+from moiety.ops.graph_segment import segment_reduce
 from moiety.ops.graph_spmm import spmm
 from moiety.ops.quadratic import quadratic
 
-__all__ = ["CudaModuleMissing", "edge_softmax", "gat_aggregate", "quadratic", "sddmm", "spmm"]
+__all__ = ["CudaModuleMissing", "edge_softmax", "gat_aggregate", "quadratic", "sddmm", "segment_reduce", "spmm"]

@@ -95,14 +95,15 @@ def product(structure: Structure, x: Tensor, weight: Tensor | None, mean: bool) 
     if weight is not None and not weight.is_contiguous():
         weight = weight.contiguous()
     y = torch.empty((structure.num_rows, *x.shape[1:]), dtype=x.dtype)
+    pattern, order = structure.gathered
     common.kernel("spmm", x.dtype)(
-        structure.native,
+        pattern,
         x.data_ptr(),
         y.data_ptr(),
         common.inner(x),
         0 if weight is None else weight.data_ptr(),
         1 if weight is None or weight.ndim == 1 else weight.shape[1],
-        common.address(structure.source_order),
+        common.address(order),
         mean,
         torch.get_num_threads(),
     )
@@ -118,15 +119,16 @@ def extreme(
     shape = (structure.num_rows, *x.shape[1:])
     y = torch.empty(shape, dtype=x.dtype)
     argument = torch.empty(shape if with_argument else 0, dtype=torch.int32)
+    pattern, order = structure.gathered
     common.kernel("spmm_extreme", x.dtype)(
-        structure.native,
+        pattern,
         x.data_ptr(),
         y.data_ptr(),
         argument.data_ptr() if with_argument else 0,
         common.inner(x),
         common.address(weight),
         1 if weight is None or weight.ndim == 1 else weight.shape[1],
-        common.address(structure.source_order),
+        common.address(order),
         least,
         torch.get_num_threads(),
     )

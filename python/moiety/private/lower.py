@@ -276,7 +276,13 @@ class Lowering:
         whole = all(self.has_full(x) for x in node.inputs)
         if node.kind == "concat" and not whole:
             return self.structural(node, self.operands(node))
-        return self.structural(node, [self.get("full" if whole else "raw", x) for x in node.inputs])
+        parts = [self.get("full" if whole else "raw", x) for x in node.inputs]
+        if node.kind == "sumpool" and not whole:
+            # A sum that the ring, or the exact truncation behind it, has no room for is one of truncated values.
+            bits = bits_for(self.local_interval(node, parts).bound, self.out.tensors[parts[0]].fraction)
+            if bits > self.ring - self.has_full(node):
+                parts = [self.get("full", x) for x in node.inputs]
+        return self.structural(node, parts)
 
     def operands(self, node: Node) -> list[int]:
         """Of a sum or concatenation: as they are, but for those truncated whose scale would leave it no room in the

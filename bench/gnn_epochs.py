@@ -1,6 +1,7 @@
 """One full-batch epoch (forward, backward, Adam) of two-layer GCN, GraphSAGE and GAT, beside PyTorch Geometric and DGL.
 
     OMP_NUM_THREADS=1 python bench/gnn_epochs.py [--repeat 2] [--scale 17] [--models gcn sage gat] [--json FILE]
+        [--shim MODULE]
 
 RMAT graph (D. Chakrabarti, Y. Zhan and C. Faloutsos, SDM 2004; a, b, c = .57, .19, .19) of 2^scale nodes in shuffled
 order, 32 edges a node drawn and duplicates dropped; 128 features -> 64 -> 40 classes. Least CPU time of the process
@@ -145,8 +146,8 @@ def measure(name: str, edge_index: Tensor, nodes: int, repeat: int) -> dict[str,
     for label, build in implementations(name, edge_index, nodes).items():
         try:
             runs[label] = epoch(build(), x, y)
-        except ImportError as error:
-            found[label] = f"not importable: {error}"
+        except (ImportError, OSError) as error:
+            found[label] = f"not importable: {' '.join(str(error).split())[:80]}"
     for turn in range(repeat + 1):
         for label, run in runs.items():
             with patch_pyg() if label == PATCHED else nullcontext():
@@ -164,7 +165,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--models", nargs="+", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--shim", help="module to import first, for a peer that does not import by itself")
     options = parser.parse_args()
+    if options.shim:
+        import_module(options.shim)
     torch.set_num_threads(1)
     nodes = 1 << options.scale
     edge_index = rmat(options.scale, 32 * nodes)

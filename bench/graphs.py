@@ -141,8 +141,8 @@ def main() -> int:
     note = f"\n{options.note}\n" if options.note else ""
     options.out.write_text(
         f"# Operators on graphs\n\nWritten by `python bench/graphs.py {' '.join(sys.argv[1:])}`. Milliseconds of CPU "
-        "time, one thread, least over turns; ratios in bold are short of what issue 4 asks. The gather rate counts indices, "
-        "weights, sources and results; the rows' rate is that of reading the same rows in the same order.\n\n"
+        "time, one thread, least over turns; ratios in bold are short of what issue 4 asks. The gather rate counts "
+        "indices, weights, sources and results; the rows' rate is that of reading the same rows in the same order.\n\n"
         f"{title}; load average {load} before, {machine.load()} after.\n{note}\n{described}\n"
         "| | ms | times as fast as | gathers |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )

@@ -112,7 +112,7 @@ def _kernels(isa: str, features: dict[str, bool]) -> dict[str, str]:
         if isa != "scalar" and features["aesni"]
         else "portable"
     )
-    return {"ring": isa, "comparison": isa, "aes": aes}
+    return {"ring": isa, "comparison": isa, "graph": isa, "aes": aes}
 
 
 def _components() -> list[Component]:

@@ -128,15 +128,6 @@ Results gat_backward(const Sizes& sizes, const Integers& row_start, const Intege
     return {d, counted(c.tally)};
 }
 
-Result segment(const Sizes& sizes, const Integers& row_start, const Reals& x, const std::string& reduce) {
-    Counter c(sizes.first, sizes.second);
-    check(row_start.size() >= 1, "row_start: expected at least one entry, got none");
-    const Features f = features(x, "segment: x");
-    Reals y({row_start.size() - 1, x.shape(1), x.shape(2)});
-    counted_segment(c, in(row_start), f, graph::reduce_named(reduce), out(y));
-    return {y, counted(c.tally)};
-}
-
 Result gather(const Sizes& sizes, const Integers& index, const Reals& x) {
     Counter c(sizes.first, sizes.second);
     const Features f = features(x, "gather: x");
@@ -197,7 +188,6 @@ void register_graph_counted(py::module_& m) {
     r.def("edge_softmax_backward", &edge_softmax_backward);
     r.def("gat", &gat);
     r.def("gat_backward", &gat_backward);
-    r.def("segment", &segment);
     r.def("gather", &gather);
     r.def("scatter", &scatter);
     r.def("gemm", &gemm);

@@ -9,12 +9,6 @@
 namespace moiety::graph {
 namespace {
 
-void check_rows(std::span<const int64_t> row_start, int64_t entries) {
-    check(!row_start.empty() && row_start.front() == 0 && row_start.back() == entries &&
-              std::is_sorted(row_start.begin(), row_start.end()),
-          "segment: expected row_start that rises from 0 to ", entries);
-}
-
 void check_index(std::span<const int64_t> index, int64_t nodes) {
     for (int64_t i : index) check(i >= 0 && i < nodes, "index: expected entries in [0, ", nodes, "), got ", i);
 }
@@ -120,26 +114,6 @@ void counted_sddmm(Counter& c, const Csr<int64_t>& p, const Features& x, const F
                     terms.push_back(c.multiply(target[at(f)], c.load(source + f)));
                 c.store(&z[at(e * x.heads + h)], sum(c, terms));
             }
-        }
-        begin = end;
-    }
-}
-
-void counted_segment(Counter& c, std::span<const int64_t> row_start, const Features& x, Reduce reduce,
-                     std::span<double> y) {
-    const int64_t width = x.size(), entries = static_cast<int64_t>(x.x.size()) / std::max<int64_t>(width, 1);
-    x.validate(entries, "segment: x");
-    check_rows(row_start, entries);
-    const auto rows = static_cast<int64_t>(row_start.size()) - 1;
-    check_size(y, rows * width, "segment: y");
-    int64_t begin = c.load_pointer(row_start.data());
-    for (int64_t i = 0; i < rows; ++i) {
-        const int64_t end = c.load_pointer(row_start.data() + i + 1);
-        c.tally.edges += end - begin;
-        for (int64_t f = 0; f < width; ++f) {
-            Numbers terms;
-            for (int64_t e = begin; e < end; ++e) terms.push_back(c.load(&x.x[at(e * width + f)]));
-            c.store(&y[at(i * width + f)], end > begin ? reduced(c, terms, reduce) : Number{});
         }
         begin = end;
     }

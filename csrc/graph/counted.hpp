@@ -127,9 +127,6 @@ struct CountedGatInputs {
 // over the edges by source, where s_j and x_j are loaded once a row.
 void counted_gat_backward(Counter& c, const Csr<int64_t>& by_source, const CountedGatInputs& in, std::span<double> dx,
                           std::span<double> dscore_source, std::span<double> dscore_target);
-// y_i = reduce over rows [row_start[i], row_start[i+1]) of x.
-void counted_segment(Counter& c, std::span<const int64_t> row_start, const Features& x, Reduce reduce,
-                     std::span<double> y);
 // y_e = x[index_e].
 void counted_gather(Counter& c, std::span<const int64_t> index, const Features& x, std::span<double> y);
 // y[index_e] = y[index_e] + x_e, or the maximum or minimum of both; a row of y that an index names is loaded and stored

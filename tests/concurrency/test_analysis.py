@@ -94,6 +94,16 @@ def test_halo_bytes_are_those_of_sets_of_remote_sources(nodes: int, edges: int, 
     assert cost.edge_imbalance * graph.num_edges == pytest.approx(max(cost.edges) * parts if edges else 0, abs=1e-6)
 
 
+def test_gathered_rows_cross_only_where_they_are_remote() -> None:
+    """A gate reads its target's rows where they are and its sources' across; messages' sums stay with their target."""
+    graph = random_graph(40, 150, seed=4)
+    made = partition(graph, 3)
+    model = model_of("g-gcn", 5, 2, hidden=4, layers=1)
+    exchanges = analyse(model, graph, x=torch.randn(40, 5), partition=made).partition.exchanges
+    assert {(e.rows, e.row_bytes) for e in exchanges} == {(sum(made.statistics(graph).halo), 20)}
+    assert len(exchanges) == 2  # W2 h_j for the gate, h_j itself for the message
+
+
 def test_halo_bytes_equal_what_the_plans_of_partition_parallel_training_send() -> None:
     from moiety.train.graph import HaloPlan
 

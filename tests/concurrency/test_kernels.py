@@ -22,7 +22,6 @@ from moiety.cost.concurrency.kernels import (
     Map,
     Scatter,
     Sddmm,
-    Segment,
     Spmm,
     lg,
 )
@@ -93,16 +92,12 @@ def test_sddmm_softmax_and_gat(pattern, sizes) -> None:
 
 @given(patterns(), st.integers(1, 6), st.sampled_from(REDUCTIONS))
 @settings(max_examples=30, deadline=None)
-def test_segment_gather_and_scatter(pattern, width, reduce) -> None:
+def test_gather_and_scatter(pattern, width, reduce) -> None:
     x, nodes = values(pattern.num_cols, width), pattern.num_cols
     index = Index(pattern.indices, nodes)
     edges, count = run(kernel := Gather(index, width), x)
     assert count == kernel.count
     assert np.array_equal(edges[:, 0], x[pattern.indices])
-
-    y, count = run(kernel := Segment(pattern, width, reduce), edges)
-    assert count == kernel.count
-    assert np.allclose(y[:, 0], by_rows(pattern, x[pattern.indices], reduce))
 
     if reduce != "mean":
         into = values(nodes, width)

@@ -97,7 +97,7 @@ def of_kind(steps, *names: str) -> int:
     return sum(s.kernel.count.work for s in steps if s.kernel.name in names)
 
 
-EDGES = ("spmm", "sddmm", "gat", "edge_softmax", "segment", "gather", "scatter")
+EDGES = ("spmm", "sddmm", "gat", "edge_softmax", "gather", "scatter")
 
 
 @pytest.mark.parametrize("name", ["gcn", "gat", "gin", "attention", "edgeconv-1", "sage-pool"])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "AsWritten", "Line", "Totals", "analyse", "layers_of"]
 
 GRAPH_KERNELS = (
-    "spmm", "sddmm", "edge_softmax", "edge_softmax_backward", "gat", "gat_backward", "segment", "gather", "scatter",
+    "spmm", "sddmm", "edge_softmax", "edge_softmax_backward", "gat", "gat_backward", "gather", "scatter",
 )  # fmt: skip
 
 

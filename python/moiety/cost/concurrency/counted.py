@@ -26,7 +26,6 @@ from .kernels import (
     Map,
     Scatter,
     Sddmm,
-    Segment,
     Spmm,
 )
 
@@ -40,7 +39,7 @@ def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()
 
     Operands: spmm x (columns, ...) and the weights if it has any; sddmm x and y; edge_softmax scores, backward alpha
     and its gradient; gat x, the scores of sources and of targets (`scalars`: the slope), backward those, y, L, p, q and
-    dy (their results come one after another in one array); segment and gather x; scatter x and what it goes into; gemm
+    dy (their results come one after another in one array); gather x; scatter x and what it goes into; gemm
     a, b and the bias if it has one; map its operands, each of the result's size (`scalars`: its constants); fold x
     (outer, length, inner). Raises ValueError for operands of other sizes.
     """
@@ -72,8 +71,6 @@ def run(kernel: Kernel, *operands: NDArray[Any], scalars: tuple[float, ...] = ()
             x, y, dy = (a.reshape(-1, h, w) for a in (x, y, dy))
             sizes, saved = (kernel.word, p.index_bytes), [log_sum, positive, share]
             got = _first(_counted.gat_backward(sizes, p.indptr, p.indices, x, source, target, scalars[0], y, saved, dy))
-        case Segment(pattern=p, width=w):
-            got = _counted.segment((kernel.word, p.index_bytes), p.indptr, arrays[0].reshape(-1, 1, w), kernel.reduce)
         case Gather(index=i, width=w):
             got = _counted.gather((kernel.word, i.index_bytes), i.values, arrays[0].reshape(-1, 1, w))
         case Scatter(index=i, width=w):

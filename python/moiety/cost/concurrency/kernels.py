@@ -43,7 +43,6 @@ __all__ = [
     "Pattern",
     "Scatter",
     "Sddmm",
-    "Segment",
     "Spmm",
     "lg",
     "sizes_of",
@@ -392,35 +391,6 @@ class GatBackward(Kernel):
     @property
     def gathered(self) -> tuple[int, Integers]:
         return (3 + self.width) * self.heads * self.word, self.pattern.uses
-
-
-@dataclass(frozen=True)
-class Segment(Kernel):
-    """Reduction of consecutive rows; the pattern's indices are not read."""
-
-    pattern: Pattern
-    width: int
-    reduce: str = "sum"
-    word: int = 4
-    name: ClassVar[str] = "segment"
-
-    @property
-    def count(self) -> Count:
-        p = self.pattern
-        reduced = _reduction(self.reduce, p.edges, p.occupied, self.width)
-        return Count(
-            edges=p.edges,
-            adds=reduced.get("adds", 0),
-            compares=reduced.get("compares", 0),
-            specials=reduced["specials"],
-            loaded=p.pointer_bytes + p.edges * self.width * self.word,
-            stored=p.rows * self.width * self.word,
-            depth=lg(p.largest) + (self.reduce == "mean") if p.edges else 0,
-        )
-
-    @property
-    def compulsory(self) -> int:
-        return self.count.loaded + self.count.stored
 
 
 @dataclass(frozen=True)

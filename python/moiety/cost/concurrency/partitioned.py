@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from .kernels import Gather, Kernel
 from .watch import Step
 
 if TYPE_CHECKING:
@@ -84,11 +85,13 @@ class PartitionCost:
 def of_partition(steps: Sequence[Step], graph: Graph, made: Partition, parameter_bytes: int = 0) -> PartitionCost:
     """The cost of running `steps`, traced on `graph`, on the parts of a partition of it."""
     statistics = made.statistics(graph)
-    rows = sum(statistics.halo)
     exchanges: list[Exchange] = []
     seen: set[tuple[str, int]] = set()
     for step in steps:
-        if step.source is not None and (step.phase, step.source) not in seen:
+        if step.source is None or (step.phase, step.source) in seen:
+            continue
+        rows = _crossing(step.kernel, graph, made, sum(statistics.halo))
+        if rows is not None:
             seen.add((step.phase, step.source))
             exchanges.append(Exchange(step.module, step.phase, rows, step.row_bytes))
     return PartitionCost(
@@ -104,6 +107,23 @@ def of_partition(steps: Sequence[Step], graph: Graph, made: Partition, parameter
         tuple(exchanges),
         parameter_bytes if made.parts > 1 else 0,
     )
+
+
+def _crossing(kernel: Kernel, graph: Graph, made: Partition, halo: int) -> int | None:
+    """Rows that cross for one kernel's sources; None for rows that every worker has, such as those of its own edges."""
+    import torch
+
+    if not isinstance(kernel, Gather):
+        pattern = getattr(kernel, "pattern", None)
+        whole = pattern is not None and pattern.rows == pattern.num_cols == graph.num_nodes
+        return halo if whole else None
+    index = torch.from_numpy(kernel.index.values)
+    if kernel.index.nodes != graph.num_nodes or len(index) != graph.num_edges:
+        return None
+    part = made.assignment.to(torch.int64)
+    reader = part[graph.edge_index[1]]  # the worker of an edge is that of its target
+    remote = part[index] != reader
+    return int(torch.unique(reader[remote] * graph.num_nodes + index[remote]).numel()) or None
 
 
 @dataclass(frozen=True)

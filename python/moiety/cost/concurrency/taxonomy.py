@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .kernels import Fold, Gat, Gather, Gemm, Kernel, Map, Scatter, Sddmm, Segment, Spmm
+from .kernels import Fold, Gat, Gather, Gemm, Kernel, Map, Scatter, Sddmm, Spmm
 from .models import GLOBAL_MODELS, LOCAL_MODELS, Kind, Order, OverNeighbours
 from .operations import GLOBAL, LOCAL, Operation
 
@@ -72,7 +72,6 @@ TENSORS: dict[type[Kernel], tuple[str, ...]] = {
     Gemm: ("dense n x k", "dense k x k"),
     Map: ("dense n x k",),
     Fold: ("dense n x k",),
-    Segment: ("dense m x k",),
     Gather: ("dense n x k",),
     Scatter: ("dense m x k",),
 }
@@ -80,9 +79,9 @@ TENSORS: dict[type[Kernel], tuple[str, ...]] = {
 
 def of_kernels(kernels: Sequence[Kernel]) -> Taxonomy:
     """Of a forward pass's kernels, in their order."""
-    vectors = any(isinstance(k, (Gather, Segment, Scatter)) and k.width > 1 for k in kernels)
+    vectors = any(isinstance(k, (Gather, Scatter)) and k.width > 1 for k in kernels)
     scores = any(isinstance(k, (Sddmm, Gat)) or k.name == "edge_softmax" for k in kernels)
-    products = any(isinstance(k, (Spmm, Gat, Segment, Scatter)) for k in kernels)
+    products = any(isinstance(k, (Spmm, Gat, Scatter)) for k in kernels)
     kind = (Kind.MP if vectors else Kind.A if scores else Kind.C).value if products else "no operation on the graph"
     longest = run = 0
     for kernel in kernels:

@@ -143,7 +143,7 @@ def test_perceptrons_of_more_layers() -> None:
     assert slope([1, 2, 4, 8], works) == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["gcn", "gat", "attention", "sage-pool"])
+@pytest.mark.parametrize("name", ["gcn", "gat", "attention", "sage-pool", "g-gcn"])
 def test_depth_is_affine_in_the_logarithms_of_degree_and_features(name: str) -> None:
     def depth(degree: int, width: int) -> int:
         return sum(s.kernel.count.depth for s in counted(name, 80, degree, width))

@@ -97,8 +97,7 @@ class Gated(nn.Module):
     def forward(self, x: Tensor, graph: Graph) -> Tensor:
         source, target = graph.edge_index
         gate = torch.sigmoid(self.target(x).index_select(0, target) + self.source(x).index_select(0, source))
-        messages = gate * x.index_select(0, source)
-        return torch.relu(self.lin(x.new_zeros(graph.num_rows, x.shape[1]).index_add(0, target, messages)))
+        return torch.relu(self.lin(ops.segment_reduce(gate * x.index_select(0, source), graph.indptr)))
 
 
 class Pooled(nn.Module):

@@ -152,6 +152,18 @@ def test_a_graph_takes_values_in_its_own_order(case: str) -> None:
     torch.testing.assert_close(layer(x, graph, *own), layer(x, edge_index, *values))
 
 
+@pytest.mark.parametrize("order", ["degree", "rcm"])
+@pytest.mark.parametrize("case", ["gcn", "sage", "gat", "gatv2", "cheb", "edge"])
+def test_order_in_memory_changes_nothing(case: str, order: Any) -> None:
+    from moiety.nn.graph.structure import self_loops
+
+    make, _ = CASES[case]
+    edge_index, layer, x = edges(), make(ours), random(NODES, IN)
+    graph = Graph.from_edge_index(edge_index, num_nodes=NODES, order=order)
+    assert self_loops(graph).graph.order == order
+    torch.testing.assert_close(layer(x, graph), layer(x, edge_index), rtol=1e-4, atol=1e-5)
+
+
 PAIRS: dict[str, Callable[[Any], Any]] = {
     "sage": lambda m: m.SAGEConv((IN, 3), OUT),
     "gat": lambda m: m.GATConv((IN, 3), OUT, heads=2, add_self_loops=False),

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from moiety.graph import Graph
+from moiety.graph.graph import Order
 from moiety.ops import spmm
 from moiety.ops.graph_spmm import Reduce
 
@@ -199,7 +200,8 @@ def _self_loops(graph: Graph) -> SelfLoops:
     count = min(graph.num_rows, graph.num_cols)
     added = torch.arange(count, dtype=edges.dtype)
     both = torch.cat([edges.index_select(1, kept), added.expand(2, -1)], 1)
-    looped = Graph.from_edge_index(both, num_nodes=graph.num_rows, num_sources=graph.num_cols)
+    order = cast("Order | None", graph.order)
+    looped = Graph.from_edge_index(both, num_nodes=graph.num_rows, num_sources=graph.num_cols, order=order)
     return SelfLoops(looped, count, kept, loops, edges[0].index_select(0, loops))
 
 

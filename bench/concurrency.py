@@ -138,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machine", type=Path, help="of `moiety analyse --calibrate`; without: the shipped one")
     parser.add_argument("--calibrate", action="store_true", help="measure the machine first")
+    parser.add_argument("--save", type=Path, help="write the rates of --calibrate there")
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--budget", type=float, default=0.06, help="CPU seconds a pair and pass")
     parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
@@ -148,6 +149,8 @@ def main() -> None:
     rates = load_machine(arguments.machine) if arguments.machine else default_machine()
     if arguments.calibrate:
         rates = calibrate()
+        if arguments.save:
+            rates.save(arguments.save)
     rows = run(rates, arguments.passes, arguments.budget)
     command = shlex.join(["python", "bench/concurrency.py", *sys.argv[1:]])
     arguments.out.write_text(report(rows, rates, arguments.note, before, command))

@@ -71,6 +71,8 @@ def test_totals_follow_from_the_kernels(trained: Analysis) -> None:
         assert low >= totals.depth
         assert high == totals.count.work / workers + totals.depth
     assert trained.assumed == ()
+    assert [row.formulation for row in trained.as_written] == ["local", "global", "sampled"]
+    assert trained.as_written[2].work_value > trained.as_written[0].work_value
     assert len(layers_of(lines)) == 2
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from moiety.graph import Graph
 
-from .formulas import evaluate, written
+from .formulas import evaluate, scheme, written
 from .kernels import Count, Fold, Kernel, Map, Other, sizes_of
 from .models import GLOBAL_MODELS, LOCAL_MODELS
 from .partitioned import PartitionCost, SampleCost, of_partition, of_sample
@@ -148,7 +148,7 @@ class Totals:
 class AsWritten:
     """A row of the paper's tables, and its value without constants at these sizes (None: a size is not known)."""
 
-    formulation: str
+    formulation: str  # "local", "global", or "sampled": Table 2's scheme for the plan's fan-outs
     formula: str
     work: str
     depth: str
@@ -283,7 +283,7 @@ def analyse(
         lines=lines,
         totals=_totals(lines, watched, plan, machine, parameters + x.nbytes + _graph_bytes(graph)),
         taxonomy=of_row(row) if row is not None else of_kernels([step.kernel for step in forward]),
-        as_written=_as_written(row, model, graph, x, lines),
+        as_written=_as_written(row, model, graph, x, lines, plan),
         partition=cost,
         sample=of_sample(graph, plan.batch, plan.fanouts, plan.seed) if plan.fanouts else None,
         schedule=simulate(pipeline, plan.micro, plan.macro, plan.passes),
@@ -349,7 +349,7 @@ def _graph_bytes(graph: Graph) -> int:
 
 
 def _as_written(
-    row: str | None, model: nn.Module, graph: Graph, x: Tensor, lines: Sequence[Line]
+    row: str | None, model: nn.Module, graph: Graph, x: Tensor, lines: Sequence[Line], plan: Plan
 ) -> tuple[AsWritten, ...]:
     if row is None:
         return ()
@@ -361,6 +361,7 @@ def _as_written(
         "n": graph.num_nodes, "m": graph.num_edges, "d": int(graph.in_degrees().max()) if graph.num_nodes else 0,
         "k": max([x.shape[1], *(p.shape[-1] for p in model.parameters() if p.ndim > 1)]), "L": len(layers),
         "K": max(1, perceptron), "s": max(2, products),
+        "c": max(plan.fanouts, default=1),
     }  # fmt: skip
     found = []
     for formulation, rows in (("local", LOCAL_MODELS), ("global", GLOBAL_MODELS)):
@@ -368,6 +369,11 @@ def _as_written(
             w = written(row, formulation)
             values = (evaluate(w.work, **sizes), evaluate(w.depth, **sizes))
             found.append(AsWritten(formulation, w.formula, str(w.work), str(w.depth), *values, w.executed, w.note))
+    if plan.fanouts and row in LOCAL_MODELS:
+        work, depth = scheme("graphsage", row)
+        values = (evaluate(work, **sizes), evaluate(depth, **sizes))
+        note = "Table 2: what sampling adds to a pass; executed per batch, see its support set."
+        found.append(AsWritten("sampled", "GraphSAGE, VR-GCN", str(work), str(depth), *values, False, note))
     return tuple(found)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -34,23 +33,28 @@ __all__ = ["calibrate", "cpu_name", "least"]
 
 Progress = Callable[[int, int, str], None]
 Sample = tuple[Callable[[], Any], list[Kernel] | None]
-BUDGET_S = 0.12  # of a sample
-KEPT = 4  # results
+BUDGET_S = 0.08  # of a sample
+MOST_KEPT = 8  # results of a round
+KEPT_BYTES = 1 << 28
 
 
 def least(call: Callable[[], object], budget: float = BUDGET_S) -> float:
-    """The least CPU seconds of the calling thread over calls that together take about `budget`, five at least.
+    """The least CPU seconds of one call, over rounds of several calls that together take about `budget`.
 
-    The last results stay alive, as they do in a network: a result that takes the place of the one before it finds its
-    memory mapped and in the cache.
+    The results of a round stay alive until its end and are freed together, as a network's are: a result that takes the
+    place of the one before it would find its memory mapped and in the cache, which no network's does.
     """
-    best, spent, calls = float("inf"), 0.0, 0
-    kept: deque[object] = deque(maxlen=KEPT)
-    while calls < 5 or (spent < budget and calls < 400):
+    result = call()
+    size = result.nbytes if isinstance(result, torch.Tensor) else 0
+    del result
+    together = max(1, min(MOST_KEPT, KEPT_BYTES // max(1, size)))
+    best, spent, rounds = float("inf"), 0.0, 0
+    while rounds < 3 or (spent < budget and rounds < 200):
         start = time.thread_time()
-        kept.append(call())
+        kept = [call() for _ in range(together)]
+        kept.clear()
         taken = time.thread_time() - start
-        best, spent, calls = min(best, taken), spent + taken, calls + 1
+        best, spent, rounds = min(best, taken / together), spent + taken, rounds + 1
     return best
 
 

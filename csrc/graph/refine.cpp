@@ -13,32 +13,27 @@ constexpr int parts_passes = 8;
 
 int64_t& at(std::vector<int64_t>& v, int64_t i) { return v[static_cast<size_t>(i)]; }
 
-// One pass over a bisection. gain[v]: by how much the cut falls when v changes sides.
-class Pass {
+// A bisection under Fiduccia-Mattheyses. What each node has of its edges' weight across the cut is kept up to date,
+// over passes too, so that a pass costs what it moves and one look at every node.
+class Bisection {
   public:
-    Pass(const Undirected& g, std::array<int64_t, 2> limit, std::vector<int8_t>& side)
-        : g_(g), limit_(limit), side_(side), gain_(static_cast<size_t>(g.nodes()), 0), locked_(gain_.size(), false) {
+    Bisection(const Undirected& g, std::array<int64_t, 2> limit, std::vector<int8_t>& side)
+        : g_(g), limit_(limit), side_(side), across_(side.size(), 0), total_(side.size(), 0) {
         for (int64_t v = 0; v < g.nodes(); ++v) {
             const int64_t own = g.node_weight[static_cast<size_t>(v)];
             weight_[side_of(v)] += own;
             slack_ = std::max(slack_, own);
-            bool boundary = false;
-            for_edges(g, v, [&](int64_t u, int64_t weight) {
-                const bool cut = side_of(u) != side_of(v);
-                boundary |= cut;
-                at(gain_, v) += cut ? weight : -weight;
+            for_edges(g, v, [&](int64_t u, int64_t w) {
+                at(total_, v) += w;
+                if (side_of(u) != side_of(v)) at(across_, v) += w;
             });
-            if (boundary) push(v);
         }
-        // A side that is too heavy may have no boundary to give from.
-        for (size_t s : {0, 1})
-            if (weight_[s] > limit_[s])
-                for (int64_t v = 0; v < g.nodes(); ++v)
-                    if (side_of(v) == s) push(v);
     }
 
     // True when the state is better than before.
-    bool run() {
+    bool pass() {
+        locked_.assign(side_.size(), false);
+        fill_queues();
         // Longer excursions without a better state seldom find one.
         const int64_t patience = std::clamp<int64_t>(g_.nodes() / 50, 25, 400);
         std::vector<int64_t> moved;
@@ -48,18 +43,18 @@ class Pass {
         while (static_cast<int64_t>(moved.size() - best_length) <= patience) {
             const int64_t v = choose();
             if (v < 0) break;
-            cut -= at(gain_, v);
-            move(v);
+            cut -= gain(v);
+            locked_[static_cast<size_t>(v)] = true;
+            move(v, [&](int64_t u) {
+                if (!locked_[static_cast<size_t>(u)]) queue_[side_of(u)].emplace(gain(u), -u);
+            });
             moved.push_back(v);
             if (const std::pair<int64_t, int64_t> state{excess(), cut}; state < best) {
                 best = state;
                 best_length = moved.size();
             }
         }
-        for (size_t k = best_length; k < moved.size(); ++k) {
-            int8_t& s = side_[static_cast<size_t>(moved[k])];
-            s = static_cast<int8_t>(1 - s);
-        }
+        for (size_t k = moved.size(); k > best_length; --k) move(moved[k - 1], [](int64_t) {});
         return best_length > 0;
     }
 
@@ -67,16 +62,26 @@ class Pass {
     using Entry = std::pair<int64_t, int64_t>;  // gain, -node: ties go to the lower number
 
     size_t side_of(int64_t v) const { return static_cast<size_t>(side_[static_cast<size_t>(v)]); }
+    // By how much the cut falls when v changes sides.
+    int64_t gain(int64_t v) { return 2 * at(across_, v) - at(total_, v); }
     int64_t excess() const {
         return std::max<int64_t>(0, weight_[0] - limit_[0]) + std::max<int64_t>(0, weight_[1] - limit_[1]);
     }
-    void push(int64_t v) { queue_[side_of(v)].emplace(at(gain_, v), -v); }
+    // The nodes of the boundary, and all of a side that is too heavy, which may have no boundary to give from.
+    void fill_queues() {
+        std::array<std::vector<Entry>, 2> entries;
+        for (int64_t v = 0; v < g_.nodes(); ++v) {
+            const size_t s = side_of(v);
+            if (at(across_, v) > 0 || weight_[s] > limit_[s]) entries[s].emplace_back(gain(v), -v);
+        }
+        for (size_t s : {0, 1}) queue_[s] = std::priority_queue<Entry>({}, std::move(entries[s]));
+    }
     // The best free node of a side, -1 for none. Entries that moves have outdated are dropped on the way.
     int64_t top(size_t s) {
         while (!queue_[s].empty()) {
-            const auto [gain, negative] = queue_[s].top();
+            const auto [of_entry, negative] = queue_[s].top();
             const int64_t v = -negative;
-            if (!locked_[static_cast<size_t>(v)] && side_of(v) == s && at(gain_, v) == gain) return v;
+            if (!locked_[static_cast<size_t>(v)] && side_of(v) == s && gain(v) == of_entry) return v;
             queue_[s].pop();
         }
         return -1;
@@ -93,7 +98,7 @@ class Pass {
             int64_t best = -1;
             for (size_t s : {0, 1}) {
                 const int64_t v = top(s);
-                if (v >= 0 && (best < 0 || at(gain_, v) > at(gain_, best))) best = v;
+                if (v >= 0 && (best < 0 || gain(v) > gain(best))) best = v;
             }
             if (best < 0 || fits(best)) return best;
             queue_[side_of(best)].pop();  // too heavy for the other side: out of this pass
@@ -101,25 +106,26 @@ class Pass {
             if (other >= 0 && fits(other)) return other;
         }
     }
-    void move(int64_t v) {
+    // Calls changed(u) for v's neighbours.
+    template <class Changed>
+    void move(int64_t v, const Changed& changed) {
         const size_t from = side_of(v), to = 1 - from;
         const int64_t weight = g_.node_weight[static_cast<size_t>(v)];
         weight_[from] -= weight;
         weight_[to] += weight;
         side_[static_cast<size_t>(v)] = static_cast<int8_t>(to);
-        locked_[static_cast<size_t>(v)] = true;
+        at(across_, v) = at(total_, v) - at(across_, v);
         for_edges(g_, v, [&](int64_t u, int64_t w) {
-            if (locked_[static_cast<size_t>(u)]) return;
-            at(gain_, u) += side_of(u) == from ? 2 * w : -2 * w;
-            push(u);
+            at(across_, u) += side_of(u) == from ? w : -w;
+            changed(u);
         });
     }
 
     const Undirected& g_;
     std::array<int64_t, 2> limit_, weight_{0, 0};
-    int64_t slack_ = 0;
+    int64_t slack_ = 0;  // the heaviest node
     std::vector<int8_t>& side_;
-    std::vector<int64_t> gain_;
+    std::vector<int64_t> across_, total_;
     std::vector<bool> locked_;
     std::array<std::priority_queue<Entry>, 2> queue_;
 };
@@ -127,8 +133,9 @@ class Pass {
 }  // namespace
 
 void refine_bisection(const Undirected& graph, std::array<int64_t, 2> limit, std::vector<int8_t>& side) {
+    Bisection bisection(graph, limit, side);
     for (int k = 0; k < bisection_passes; ++k)
-        if (!Pass(graph, limit, side).run()) return;
+        if (!bisection.pass()) return;
 }
 
 void refine_parts(const Undirected& g, int64_t parts, int64_t limit, std::vector<int32_t>& part) {

@@ -178,7 +178,12 @@ def test_every_operator_is_a_module_of_its_own(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [(name, size) for name in list_models(inputs="images") for size in (32, 96) if (name, size) != ("resnet_cifar", 96)],
+    [
+        (name, size)
+        for name in list_models(inputs="images")
+        for size in (32, 96)
+        if (name, size) != ("resnet_cifar", 96)
+    ],
 )
 def test_trains_at_every_size(name: str, size: int) -> None:
     with torch.device("meta"):

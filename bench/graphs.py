@@ -52,7 +52,7 @@ def row(title: str, seconds: Seconds, checks: Checks, roofline: str = "") -> str
 
 
 def products(name: str, graph: Graph, width: int, repeat: int, limits: dict[str, float] | None) -> str:
-    calls = cases.product(graph, width) | {"rows alone": cases.gather(graph, width)}
+    calls = cases.product(graph, width, peers=width <= 64) | {"rows alone": cases.gather(graph, width)}
     seconds = cases.least_cpu(calls, repeat)
     alone = seconds.pop("rows alone")
     moved, gathered = cases.traffic(graph, width), graph.num_edges * (4 * width + 4)

@@ -70,13 +70,16 @@ def head_scores(x: Tensor, attention: Tensor) -> Tensor:
 
 
 def attend_plainly(graph: Graph, x: Tensor, scores: Tensor, attention: Attention, dropout: float) -> WithCoefficients:
-    """Scores (E, H) through relu or a square, over the number of each target's edges, and the sum that they weigh.
+    """Coefficients of scores s (E, H) that stay near those of a softmax for small ones, over the number of a target's
+    edges instead of their sum: relu(1 + s), or (1 + s/2)^2; both are a mean where all scores are 0.
 
-    No exponential and no division by a sum of scores, which two-party computation of private scores would pay for
-    dearly: ReLU over the number of terms (M. Wortsman et al., Replacing Softmax with ReLU in Vision Transformers, 2023,
-    arXiv 2309.08586), or the numerator of MPCFormer's 2Quad (D. Li et al., ICLR 2023, section 4) over it.
+    No exponential and no division by a sum of private scores, which two parties would pay for dearly: ReLU over the
+    number of terms (M. Wortsman et al., Replacing Softmax with ReLU in Vision Transformers, 2023, arXiv 2309.08586),
+    and the numerator of MPCFormer's 2Quad (D. Li et al., ICLR 2023, section 4) with the constant at which it has the
+    exponential's value and slope at 0.
     """
-    coefficients = F.dropout(F.relu(scores) if attention == "relu" else scores.square(), dropout)
+    raised = F.relu(1 + scores) if attention == "relu" else (1 + 0.5 * scores).square()
+    coefficients = F.dropout(raised, dropout)
     return spmm(graph, x, coefficients, "mean"), coefficients
 
 
@@ -156,8 +159,8 @@ class GATConv(_Attention):
     heads: K of them, concatenated (equation 5) or, with concat=False, averaged (equation 6). dropout: of the
     coefficients in training. edge_dim: edge features take part in the scores; a loop's are `fill_value`, by default the
     mean of those of the edges that enter its node. residual: adds a linear map of the target. Weights of the graph do
-    not count. attention: "softmax" as above; "relu" or "square" of the scores, without LeakyReLU, over the number of a
-    target's edges, which private inference takes (`attend_plainly`).
+    not count. attention: "softmax" as above; "relu" or "square" of the scores, without LeakyReLU and over the number of
+    a target's edges, which private inference takes (`attend_plainly`).
     """
 
     def __init__(

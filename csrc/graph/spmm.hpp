@@ -10,9 +10,9 @@
 //
 // A row's sum stays in registers while its edges pass by, in their order, so that results do not depend on the number
 // of threads (schedule.hpp); sources a few edges ahead are prefetched, for their addresses are known and nothing else
-// hides their latency. Where the sources are more than a cache keeps close and have edges enough to pay for it, panels of
-// their features are first packed one behind the other onto huge pages (core/scratch.hpp), at the price of one copy of x:
-// every source is then read in whole cache lines, and its address is found without a walk through page tables.
+// hides their latency. Where the sources are more than a cache keeps close and have edges enough to pay for it, panels
+// of their features are first packed one behind the other onto huge pages (core/scratch.hpp), at the price of one copy
+// of x: every source is then read in whole cache lines, and its address is found without a walk through page tables.
 #pragma once
 
 #include <cstdint>

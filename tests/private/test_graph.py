@@ -243,6 +243,28 @@ def test_attention_costs_its_closed_formula(attention: str, heads: int, width: i
     assert cost.rounds == 1 + 1 + (levels + 1 if attention == "relu" else 1 + 1) + 1 + 1
 
 
+@pytest.mark.parametrize("attention", ["relu", "square"])
+def test_attention_without_a_softmax(attention: Any) -> None:
+    """The layer in the clear: its coefficients by hand, and a mean where all scores are 0."""
+    graph, x = some_graph(), features()
+    layer = GATConv(FEATURES, 3, 2, attention=attention, bias=False)
+    y, (edges, coefficients) = layer(x, graph, return_attention_weights=True)
+    assert torch.allclose(y, layer(x, graph))
+    h = layer.lin(x).view(-1, 2, 3)
+    scores = (h * layer.att_src).sum(2)[edges[0]] + (h * layer.att_dst).sum(2)[edges[1]]
+    raised = F.relu(1 + scores) if attention == "relu" else (1 + scores / 2) ** 2
+    count = torch.bincount(edges[1], minlength=NODES)
+    assert torch.allclose(coefficients, raised / count[edges[1]].unsqueeze(1), atol=1e-6)
+    expected = torch.zeros(NODES, 2, 3).index_add(0, edges[1], coefficients.unsqueeze(2) * h[edges[0]])
+    assert torch.allclose(y, expected.flatten(1), atol=1e-5)
+    nn.init.zeros_(layer.att_src)
+    nn.init.zeros_(layer.att_dst)
+    mean = torch.zeros(NODES, 2, 3).index_add(0, edges[1], h[edges[0]]) / count.view(-1, 1, 1)
+    assert torch.allclose(layer(x, graph), mean.flatten(1), atol=1e-5)
+    with pytest.raises(ValueError, match="attention must be 'softmax', 'relu' or 'square'"):
+        GATConv(FEATURES, 3, attention="tanh")  # type: ignore[arg-type]
+
+
 def test_the_order_of_products_is_the_cheaper_one() -> None:
     """A (X W) where W narrows, (A X) W where it widens; beside a root both read the one opening of X."""
     graph, x = some_graph(), features()

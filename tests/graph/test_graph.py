@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -152,6 +154,18 @@ def test_files(tmp_path: Path) -> None:
             if graph.edge_order is not None:
                 assert torch.equal(again.edge_order, graph.edge_order)  # type: ignore[arg-type]
             torch.testing.assert_close(dense(again), dense(graph))
+
+
+def test_copies_and_pickles_stand_on_their_own() -> None:
+    for graph in (random_graph(), random_graph(weighted=False).transpose()):
+        wanted, repeated = dense(graph), graph.csc
+        copies = [copy.deepcopy(graph), pickle.loads(pickle.dumps(graph))]
+        del graph
+        for other in copies:
+            torch.testing.assert_close(dense(other), wanted)
+            assert torch.equal(other.csc[1], repeated[1])
+            x = torch.randn(other.num_cols, 3, dtype=torch.float64)
+            torch.testing.assert_close(spmm(other, x), wanted @ x)
 
 
 def test_files_that_are_not_graphs(tmp_path: Path) -> None:

@@ -243,6 +243,9 @@ class Graph:
     def _order(self) -> Order | None:
         return self.structure.order  # type: ignore[return-value]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.structure, self.weight, self.edge_order)
+
     def __repr__(self) -> str:
         weighted = "" if self.weight is None else f", weight={str(self.weight.dtype).removeprefix('torch.')}"
         ordered = "" if self.order is None else f", order={self.order!r}"

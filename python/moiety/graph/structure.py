@@ -6,6 +6,7 @@ A `Structure` is checked when it is made and never changes; graphs that differ i
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +84,10 @@ class Structure:
             other.known_transposed = self, back
             self.known_transposed = other, position
         return self.known_transposed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes look the pattern through again: the core's handle holds addresses."""
+        return Structure, (self.indptr, self.indices, self.num_cols, self.order)
 
     @property
     def order(self) -> str | None:

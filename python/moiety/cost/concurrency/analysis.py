@@ -260,7 +260,8 @@ def analyse(
     plan = Plan() if plan is None else plan
     machine = default_machine() if machine is None else machine
     x = _features(model, graph) if x is None else x
-    row = row_of(type(model).__name__.lower() if row is None else row)
+    name = type(model).__name__ if row is None else row
+    row = row_of(name.lower())
     watched = _watched(model, graph, x, plan)
     lines = tuple(_line(step, machine) for step in watched.steps)
     forward = [step for step in watched.steps if step.phase == "forward"]
@@ -274,7 +275,7 @@ def analyse(
         cost = of_partition(watched.steps, graph, partition, parameters if plan.training else 0)
     pipeline = _pipeline(lines, cost, plan)
     return Analysis(
-        model=row or type(model).__name__,
+        model=name,
         nodes=graph.num_nodes,
         edges=graph.num_edges,
         largest_degree=int(graph.in_degrees().max()) if graph.num_nodes else 0,

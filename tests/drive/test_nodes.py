@@ -253,6 +253,8 @@ def test_tasks(tmp_path: Path) -> None:
     path.write_text('task = "edges"\n')
     with pytest.raises(SettingsError, match="task is 'edges': expected 'images' or 'nodes'"):
         load_task(str(path))
+    with pytest.raises(SettingsError, match="compile a graph network from its file"):
+        load_task("karate", ["output.compile=true"])
     path.write_text('task = "images"\n')
     assert load_config(str(path)).name == "mine"
 

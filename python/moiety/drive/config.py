@@ -191,6 +191,10 @@ def load_task(config: str, sets: Sequence[str] = ()) -> RunConfig | NodesConfig:
     values = assign(values, sets)
     task = values.get("task", "images")
     if task == "nodes":
+        if "output" in values:  # --compile
+            raise SettingsError(
+                "setting output: compile a graph network from its file, moiety compile RUN/weights.safetensors"
+            )
         return build(NodesConfig, values)
     if task != "images":
         raise SettingsError(f"setting task is {task!r}: expected 'images' or 'nodes'")

@@ -1,5 +1,5 @@
-// The channel over a connected stream socket: one loop that writes and reads at the same time, and sleeps in poll() when
-// neither moves for a while.
+// The channel over a connected stream socket: one loop that writes and reads at the same time, and sleeps in poll()
+// when neither moves for a while.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>

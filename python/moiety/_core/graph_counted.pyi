@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Features are nodes x heads x width. Sizes: bytes of an element and of an index. Every kernel returns its result and
-# what was counted: edges, multiplies, adds, compares, specials, loaded, stored, barriers, depth (csrc/graph/counted.hpp).
+# what was counted (csrc/graph/counted.hpp): edges, multiplies, adds, compares, specials, loaded, stored, barriers, depth.
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Sizes = tuple[int, int]
@@ -18,7 +18,14 @@ def edge_softmax_backward(
     sizes: Sizes, row_start: Integers, column: Integers, columns: int, alpha: Reals, dalpha: Reals
 ) -> Result: ...
 def gat(
-    sizes: Sizes, row_start: Integers, column: Integers, x: Reals, source: Reals, target: Reals, slope: float, keep: bool
+    sizes: Sizes,
+    row_start: Integers,
+    column: Integers,
+    x: Reals,
+    source: Reals,
+    target: Reals,
+    slope: float,
+    keep: bool,
 ) -> tuple[list[Reals], dict[str, int]]: ...
 def gat_backward(
     sizes: Sizes,

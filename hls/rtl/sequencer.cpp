@@ -19,7 +19,7 @@
 
 namespace {
 
-constexpr uint32_t kMagic = 0x53494F4D, kHeader = 16, kWords = 24, kCompare = 3;
+constexpr uint32_t kMagic = 0x53494F4D, kHeader = 16, kWords = 24, kCompare = 3, kSpmm = 26;
 
 std::vector<uint32_t> words_of(const char* path) {
     std::vector<uint32_t> words;
@@ -36,9 +36,9 @@ std::vector<uint32_t> words_of(const char* path) {
 int main(int argc, char** argv) {
     if (argc != 7) return std::fprintf(stderr, "usage: sequencer SCHEDULE SHAPES RATE LATENCY STALL SEED\n"), 2;
     const std::vector<uint32_t> schedule = words_of(argv[1]), shapes = words_of(argv[2]);
-    if (schedule.size() < kHeader || schedule[0] != kMagic || schedule[1] != 1 ||
+    if (schedule.size() < kHeader || schedule[0] != kMagic || schedule[1] != 2 ||
         schedule.size() != kHeader + kWords * schedule[3])
-        return std::fprintf(stderr, "expected a schedule of version 1\n"), 2;
+        return std::fprintf(stderr, "expected a schedule of version 2\n"), 2;
     VerilatedContext context;
     const auto top = std::make_unique<Vsequencer>(&context);
     const auto edge = [&] {
@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
     for (uint32_t i = 0; i < schedule[3]; ++i) {
         const uint32_t* word = schedule.data() + kHeader + kWords * i;
         const uint32_t unit = word[0] >> 8 & 0xFF, op = word[1];
-        if (unit == kCompare || unit > 7 || 3 * op + 2 >= shapes.size())
+        if (unit == kCompare || unit > 7 || (word[0] & 0xFF) == kSpmm || 3 * op + 2 >= shapes.size())
             return std::fprintf(stderr, "instruction %u: unit %u, operation %u\n", i, unit, op), 2;
         // entry_t, the last field in the lowest word
         const std::array<uint32_t, 7> low{word[0] >> 24,      word[4], word[6], shapes[3 * op], shapes[3 * op + 1],

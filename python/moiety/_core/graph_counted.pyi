@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Features are nodes x heads x width. Sizes: bytes of an element and of an index. Every kernel returns its result and what
+# Features are nodes x heads x width. Sizes: bytes of an element and of an index. A kernel returns its result and what
 # was counted (csrc/graph/counted.hpp): edges, multiplies, adds, compares, specials, loaded, stored, barriers, depth.
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python bench/search_cost.py --out bench/search_cost.json
 
-The teacher is not part of the search; its weights are random here, which changes what is found, not what it costs. The
+The teacher is not part of the search; it has one epoch here, which changes what is found, not what it costs. The
 latency target is the middle between all-identity and all-ReLU on a LAN of 1 ms and 1 Gbit/s.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from moiety.cost import backend
 from moiety.data import batches, load_dataset
 from moiety.models import create_model
-from moiety.search import Latency, SearchConfig, relax, search, uniform_architecture
+from moiety.search import FitConfig, Latency, SearchConfig, fit, relax, search, uniform_architecture
 
 
 def main() -> None:
@@ -34,7 +34,8 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(data.train))
     train, valid = data.train.subset(order[5000:21000]), data.train.subset(order[:5000])
     images = next(iter(batches(train, 128, epoch=0, seed=0, augment=False)))[0]
-    teacher = create_model("resnet8", width=16).eval().to(memory_format=torch.channels_last)
+    teacher = create_model("resnet8", width=16)
+    fit(teacher, train, FitConfig(epochs=1, bfloat16=False))
 
     started, cpu = time.monotonic(), time.process_time()
     supernet = relax(teacher, images)

@@ -10,6 +10,7 @@ a DataLoader's workers loop over copies, so with workers call `set_epoch` before
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -71,7 +72,7 @@ class ClusterBatch:
     y: Tensor | None
 
 
-class _Shares(IterableDataset[Any]):
+class _Shares(IterableDataset[Any], ABC):
     """Items [0, count) in the order of an epoch, shared among ranks and cut into batches."""
 
     def __init__(
@@ -92,9 +93,9 @@ class _Shares(IterableDataset[Any]):
         """Which epoch the next loop is."""
         self.epoch = epoch
 
+    @abstractmethod
     def _count(self) -> int:
         """Items of all ranks."""
-        raise NotImplementedError
 
     def _per_rank(self) -> int:
         count = self._count()

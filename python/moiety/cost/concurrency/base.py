@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
@@ -115,19 +116,20 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(ABC):
     """A kernel with its sizes; `word` is the bytes of an element."""
 
     name: ClassVar[str] = ""
 
     @property
+    @abstractmethod
     def count(self) -> Count:
-        raise NotImplementedError
+        """What it does, exactly."""
 
     @property
+    @abstractmethod
     def compulsory(self) -> int:
         """Bytes read and written when everything distinct moves once."""
-        raise NotImplementedError
 
     @property
     def gathered(self) -> tuple[int, NDArray[np.int64] | None]:

@@ -37,7 +37,12 @@ GRAPH_FILES = {
     "moiety.models.graphsage": ("graphsage",),
     "moiety.models.sgc": ("sgc",),
 }
-FILES = {**IMAGE_FILES, **GRAPH_FILES}
+SERIES_FILES = {  # on the nodes of a graph, forecast
+    "moiety.models.agcrn": ("agcrn",),
+    "moiety.models.tgcn": ("tgcn",),
+    "moiety.models.zgcnet": ("zgcnet",),
+}
+FILES = {**IMAGE_FILES, **GRAPH_FILES, **SERIES_FILES}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def register_model(name: str, *, paper: str) -> Callable[[Factory], Factory]:
 
     By convention it takes those of `num_classes`, `image_size`, `activation`, `pool` and `width` that mean something to
     it; every activation and every pooling is a module instance of its own, so that a search can replace it. A factory
-    for graphs takes `in_features`, which has no default, instead of an image's size.
+    for graphs takes `in_features`, which has no default, instead of an image's size; one that forecasts series takes
+    `num_nodes`, which has none either, `in_channels`, `out_channels`, `lag` and `horizon`.
     """
 
     def register(factory: Factory) -> Factory:
@@ -82,13 +88,15 @@ def register_model(name: str, *, paper: str) -> Callable[[Factory], Factory]:
     return register
 
 
-def list_models(pattern: str = "*", inputs: Literal["images", "graphs"] | None = None) -> list[str]:
+def list_models(pattern: str = "*", inputs: Literal["images", "graphs", "series"] | None = None) -> list[str]:
     """The names that match the shell pattern, sorted: ``list_models("resnet*")``; those for one kind of input only."""
     graphs = {name for own in GRAPH_FILES.values() for name in own}
     graphs |= {name for name, entry in REGISTERED.items() if "in_features" in entry.options()}
+    series = {name for own in SERIES_FILES.values() for name in own}
+    series |= {name for name, entry in REGISTERED.items() if "horizon" in entry.options()}
     names = {name for own in FILES.values() for name in own} | set(REGISTERED)
     if inputs is not None:
-        names = graphs if inputs == "graphs" else names - graphs
+        names = {"graphs": graphs, "series": series, "images": names - graphs - series}[inputs]
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 

@@ -27,4 +27,5 @@ PYBIND11_MODULE(_core, m) {
     register_graph(m);
     register_graph_sampling(m);
     register_graph_counted(m);
+    register_hypergraph(m);
 }

@@ -3,6 +3,7 @@ from moiety._core import crypto as crypto
 from moiety._core import graph as graph
 from moiety._core import graph_counted as graph_counted
 from moiety._core import graph_sampling as graph_sampling
+from moiety._core import hypergraph as hypergraph
 from moiety._core import mpc as mpc
 from moiety._core import nn as nn
 from moiety._core import ring as ring

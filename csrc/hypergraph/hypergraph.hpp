@@ -1,0 +1,78 @@
+// A hypergraph as its incidence matrix from both sides, and what makes a non-linear Laplacian of it (HyperGCN, Yadati
+// et al., NeurIPS 2019, sections 3 and 4; after Chan and Liang, 2018):
+//
+//     a signal picks a pair (s, i) of every hyperedge e (pairs.hpp), the pair and, with mediators, the other nodes k of
+//     e become edges {s, i}, {s, k}, {i, k} of weight w, edges that meet add up to A, and
+//     L = D^-1/2 (A + I) D^-1/2,   D the row sums of A + I.
+//
+//                          `paper`               `code` (malllabiisc/HyperGCN)
+//     w with mediators     w_e / (2 |e| - 3)     w_e / (2 |e| - 3)
+//     w without            w_e                   w_e / |e|
+//     s = i                e adds nothing        edges as above, which become loops and double edges
+//
+// w_e is the hyperedge's own weight, 1 by default. A hyperedge of one node adds nothing in either (the code's formula
+// would subtract). The incidence is public: indices steer addresses.
+#pragma once
+
+#include <cstdint>
+
+#include "core/buffer.hpp"
+#include "graph/csr.hpp"
+
+namespace moiety::hypergraph {
+
+using graph::Csr;
+
+// Nodes of a hyperedge differ from each other; there are fewer than 2^31 nodes and hyperedges.
+struct Hypergraph {
+    Csr<int32_t> members;            // rows are hyperedges, columns nodes, in the caller's order
+    Csr<int32_t> holders;            // the transpose: rows are nodes, columns hyperedges, ascending
+    const double* weight = nullptr;  // hyperedges, or null for ones
+
+    int64_t nodes() const { return members.columns; }
+    int64_t hyperedges() const { return members.rows; }
+    int64_t size(int64_t e) const { return members.row_start[e + 1] - members.row_start[e]; }
+};
+
+// Throws Error unless both sides are valid and turned round each other in size, every hyperedge has a node and none
+// twice, and weights are finite and positive. Reads everything once.
+void validate(const Hypergraph& h, int64_t incidences);
+
+struct Rule {
+    bool mediators = true;
+    bool code = false;  // else as in the paper
+};
+
+// The pair of every hyperedge (hyperedges each).
+struct Pairs {
+    const int32_t* first;
+    const int32_t* second;
+};
+
+// What a hyperedge contributes: both ends of its pair, the weight w of its edges (0: nothing), and the sum of the
+// weights of the edges at either end.
+template <class T>
+struct Star {
+    int32_t first, second;
+    T weight, reach;
+
+    bool loop() const { return first == second; }
+    bool ends_at(int64_t v) const { return first == v || second == v; }
+};
+
+// The Laplacian of one choice of pairs without its edges: y = scale o (loop + sum of stars) (scale o x).
+template <class T>
+struct Stars {
+    Buffer<Star<T>> star;  // hyperedges
+    Buffer<T> scale;       // nodes: D^-1/2
+    T loop;                // weight of a node's own loop
+};
+
+// float and double; or uint64_t, fixed-point numbers of `fraction_bits` bits, rounded to nearest: products of three of
+// them carry three times as many. O(incidences). With `check_pairs`, throws Error on an end that is not in its
+// hyperedge.
+template <class T>
+Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool check_pairs, int fraction_bits,
+                    int threads);
+
+}  // namespace moiety::hypergraph

@@ -1,0 +1,60 @@
+// The kernels behind pairs.cpp. Plain C++, compiled once an instruction set without contraction of a * b + c, so that
+// every compilation computes the same numbers; everything that is compiled more than once has internal linkage.
+#pragma once
+
+#include <cstdint>
+
+namespace moiety::hypergraph {
+
+template <class T>
+struct PairsKernels {
+    // projection[v] = <signal_v, direction> for rows [begin, end).
+    void (*project)(const T* signal, int64_t width, const double* direction, double* projection, int64_t begin,
+                    int64_t end);
+    // ||a - b||^2.
+    double (*squared_distance)(const T* a, const T* b, int64_t width);
+};
+
+template <class T>
+const PairsKernels<T>& pairs_avx2();
+template <class T>
+const PairsKernels<T>& pairs_avx512();
+
+namespace {
+
+constexpr int64_t partial_sums = 8;
+
+inline double add_up(const double* s) { return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])); }
+
+// The sum of term(f) over [0, width).
+template <class F>
+inline double sum_of(int64_t width, const F& term) {
+    double sum[partial_sums] = {};
+    int64_t f = 0;
+    for (; f + partial_sums <= width; f += partial_sums)
+        for (int64_t j = 0; j < partial_sums; ++j) sum[j] += term(f + j);
+    for (int64_t j = 0; f + j < width; ++j) sum[j] += term(f + j);
+    return add_up(sum);
+}
+
+template <class T>
+void project(const T* signal, int64_t width, const double* direction, double* projection, int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v) {
+        const T* row = signal + v * width;
+        projection[v] = sum_of(width, [&](int64_t f) { return static_cast<double>(row[f]) * direction[f]; });
+    }
+}
+
+template <class T>
+double squared_distance(const T* a, const T* b, int64_t width) {
+    return sum_of(width, [&](int64_t f) {
+        const double d = static_cast<double>(a[f]) - static_cast<double>(b[f]);
+        return d * d;
+    });
+}
+
+template <class T>
+constexpr PairsKernels<T> pairs_kernels = {project<T>, squared_distance<T>};
+
+}  // namespace
+}  // namespace moiety::hypergraph

@@ -1,0 +1,97 @@
+# Addresses are those of contiguous memory that the caller keeps alive and has checked for size and type, 0 for a weight
+# that is not there. A Hypergraph holds addresses: its memory must outlive it and never change. Pairs are first and
+# second, int32 (hyperedges,); with check_pairs their ends are looked for in their hyperedges.
+class Hypergraph:
+    def __init__(
+        self,
+        nodes: int,
+        hyperedges: int,
+        incidences: int,
+        member_start: int,
+        member: int,
+        holder_start: int,
+        holder: int,
+        weight: int,
+    ) -> None: ...
+    def laplacian_capacity(self, mediators: bool) -> int: ...
+    def clique_capacity(self) -> int: ...
+
+def pairs_by_projection_f32(
+    hypergraph: Hypergraph, signal: int, width: int, direction: int, first: int, second: int, threads: int
+) -> None: ...
+def pairs_by_projection_f64(
+    hypergraph: Hypergraph, signal: int, width: int, direction: int, first: int, second: int, threads: int
+) -> None: ...
+def pairs_exact_f32(
+    hypergraph: Hypergraph, signal: int, width: int, first: int, second: int, threads: int
+) -> None: ...
+def pairs_exact_f64(
+    hypergraph: Hypergraph, signal: int, width: int, first: int, second: int, threads: int
+) -> None: ...
+
+# Return the number of entries; column and value hold as many as the capacity says.
+def laplacian_f32(
+    hypergraph: Hypergraph,
+    mediators: bool,
+    code: bool,
+    first: int,
+    second: int,
+    check_pairs: bool,
+    row_start: int,
+    column: int,
+    value: int,
+    threads: int,
+) -> int: ...
+def laplacian_f64(
+    hypergraph: Hypergraph,
+    mediators: bool,
+    code: bool,
+    first: int,
+    second: int,
+    check_pairs: bool,
+    row_start: int,
+    column: int,
+    value: int,
+    threads: int,
+) -> int: ...
+def clique_f32(hypergraph: Hypergraph, hgnn: bool, row_start: int, column: int, value: int, threads: int) -> int: ...
+def clique_f64(hypergraph: Hypergraph, hgnn: bool, row_start: int, column: int, value: int, threads: int) -> int: ...
+def smooth_f32(
+    hypergraph: Hypergraph,
+    mediators: bool,
+    code: bool,
+    first: int,
+    second: int,
+    check_pairs: bool,
+    fraction_bits: int,
+    x: int,
+    y: int,
+    width: int,
+    threads: int,
+) -> None: ...
+def smooth_f64(
+    hypergraph: Hypergraph,
+    mediators: bool,
+    code: bool,
+    first: int,
+    second: int,
+    check_pairs: bool,
+    fraction_bits: int,
+    x: int,
+    y: int,
+    width: int,
+    threads: int,
+) -> None: ...
+def smooth_u64(
+    hypergraph: Hypergraph,
+    mediators: bool,
+    code: bool,
+    first: int,
+    second: int,
+    check_pairs: bool,
+    fraction_bits: int,
+    x: int,
+    y: int,
+    width: int,
+    threads: int,
+) -> None: ...

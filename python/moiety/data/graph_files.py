@@ -24,7 +24,7 @@ from moiety.data.graph_data import GraphData, random_split, row_normalized
 from moiety.data.places import find_folder
 from moiety.graph import Graph
 
-__all__ = ["load_planetoid", "read_graph_file"]
+__all__ = ["load_planetoid", "read_arrays", "read_features", "read_graph_file", "read_mask"]
 
 LARGEST = 1 << 33  # bytes of the arrays of one archive, uncompressed
 
@@ -66,18 +66,18 @@ def read_graph_file(
     Raises ValueError, which names the file, for what is damaged, missing, inconsistent, or pickled.
     """
     file = Path(path)
-    arrays = _arrays(file)
+    arrays = read_arrays(file, "a graph")
     for key in ("adj_indptr", "adj_indices", "labels"):
         if key not in arrays:
             raise ValueError(f"{file}: expected the array {key!r}, found {', '.join(arrays)}")
     try:
         graph = Graph.from_csr(arrays["adj_indptr"], arrays["adj_indices"])
-        x = _features(arrays, graph.num_nodes)
+        x = read_features(arrays, graph.num_nodes)
         labels = arrays["labels"].astype(np.int64)
         known = np.unique(labels[labels >= 0])  # some archives count from 1
         y = torch.from_numpy(np.where(labels >= 0, np.searchsorted(known, labels), -1))
         if "train" in arrays:
-            fit, held_out, tested = (_mask(arrays, key, graph.num_nodes) for key in ("train", "val", "test"))
+            fit, held_out, tested = (read_mask(arrays, key, graph.num_nodes) for key in ("train", "val", "test"))
         else:
             fit, held_out, tested = random_split(y, train, valid, seed)
         if normalize:
@@ -89,9 +89,11 @@ def read_graph_file(
     return data if sparse else dataclasses.replace(data, x=data.dense())
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
+def read_arrays(file: Path, what: str) -> dict[str, np.ndarray]:
+    """The plain arrays of an ``.npz`` archive that should hold `what`; raises ValueError for what is damaged or
+    pickled, FileNotFoundError where there is none."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is not there: expected an .npz archive of a graph")
+        raise FileNotFoundError(f"{file} is not there: expected an .npz archive of {what}")
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -107,7 +109,8 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
         raise
 
 
-def _features(arrays: dict[str, np.ndarray], nodes: int) -> Tensor | Graph:
+def read_features(arrays: dict[str, np.ndarray], nodes: int) -> Tensor | Graph:
+    """`features` dense, or `feat_...` as the sparse matrix that they are."""
     if "features" in arrays:
         return torch.from_numpy(np.asarray(arrays["features"], np.float32))
     rows, columns = (int(size) for size in arrays["feat_shape"])
@@ -118,7 +121,8 @@ def _features(arrays: dict[str, np.ndarray], nodes: int) -> Tensor | Graph:
     return Graph.from_csr(arrays["feat_indptr"], indices, np.ascontiguousarray(values), num_cols=columns)
 
 
-def _mask(arrays: dict[str, np.ndarray], key: str, nodes: int) -> Tensor:
+def read_mask(arrays: dict[str, np.ndarray], key: str, nodes: int) -> Tensor:
+    """Positions of nodes as a mask (nodes,)."""
     positions = arrays[key].astype(np.int64)
     if positions.size and not 0 <= positions.min() <= positions.max() < nodes:
         raise ValueError(f"expected {key} positions in [0, {nodes}), found {positions.min()} to {positions.max()}")

@@ -198,6 +198,15 @@ void register_party(py::module_& m, const char* name) {
                      return hardtanh<T>(h.party(), request, span_of(x), static_cast<T>(low), static_cast<T>(high), out);
                  });
              })
+        .def("piecewise",
+             [](Handle& h, int64_t request, const Array<T>& x, const std::vector<int64_t>& thresholds,
+                const std::vector<int64_t>& slopes, int64_t offset) {
+                 Pieces<T> pieces{
+                     {thresholds.begin(), thresholds.end()}, {slopes.begin(), slopes.end()}, static_cast<T>(offset)};
+                 return h.start(x.size(), {x}, [&](T* out) {
+                     return piecewise<T>(h.party(), request, span_of(x), std::move(pieces), out);
+                 });
+             })
         .def("indicator",
              [](Handle& h, int64_t request, const Array<T>& x) {
                  return h.start(x.size(), {x},

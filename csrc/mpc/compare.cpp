@@ -255,6 +255,24 @@ Task hardtanh(Party<T>& party, int64_t request, std::span<const T> y, T low, T h
     for (int64_t i = 0; i < n; ++i) out[i] = clipped[i] - clipped[n + i] + (party.server() ? low : T{});
 }
 
+template <class T>
+Task piecewise(Party<T>& party, int64_t request, std::span<const T> y, Pieces<T> pieces, T* out) {
+    const int64_t n = static_cast<int64_t>(y.size()), m = static_cast<int64_t>(pieces.slopes.size());
+    check(m > 0 && pieces.thresholds.size() == pieces.slopes.size(), "a piecewise function has ", m, " slopes and ",
+          pieces.thresholds.size(), " thresholds: expected as many, and at least one");
+    Buffer<T> moved(m * n), clipped(m * n);
+    for (int64_t piece = 0; piece < m; ++piece) {
+        const T threshold = party.server() ? pieces.thresholds[static_cast<size_t>(piece)] : T{};
+        for (int64_t i = 0; i < n; ++i) moved[piece * n + i] = y[static_cast<size_t>(i)] - threshold;
+    }
+    co_await relu<T>(party, request, moved.span(), clipped.data());
+    std::fill(out, out + n, party.server() ? pieces.offset : T{});
+    for (int64_t piece = 0; piece < m; ++piece) {
+        const T slope = pieces.slopes[static_cast<size_t>(piece)];
+        for (int64_t i = 0; i < n; ++i) out[i] += slope * clipped[piece * n + i];
+    }
+}
+
 template Task compare_select(Party<uint32_t>&, int64_t, std::span<const uint32_t>,
                              std::vector<std::span<const uint32_t>>, std::vector<uint32_t*>, uint32_t*);
 template Task compare_select(Party<uint64_t>&, int64_t, std::span<const uint64_t>,
@@ -263,5 +281,7 @@ template Task relu(Party<uint32_t>&, int64_t, std::span<const uint32_t>, uint32_
 template Task relu(Party<uint64_t>&, int64_t, std::span<const uint64_t>, uint64_t*);
 template Task hardtanh(Party<uint32_t>&, int64_t, std::span<const uint32_t>, uint32_t, uint32_t, uint32_t*);
 template Task hardtanh(Party<uint64_t>&, int64_t, std::span<const uint64_t>, uint64_t, uint64_t, uint64_t*);
+template Task piecewise(Party<uint32_t>&, int64_t, std::span<const uint32_t>, Pieces<uint32_t>, uint32_t*);
+template Task piecewise(Party<uint64_t>&, int64_t, std::span<const uint64_t>, Pieces<uint64_t>, uint64_t*);
 
 }  // namespace moiety::mpc

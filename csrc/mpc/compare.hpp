@@ -38,4 +38,16 @@ Task relu(Party<T>& party, int64_t request, std::span<const T> y, T* out);
 template <class T>
 Task hardtanh(Party<T>& party, int64_t request, std::span<const T> y, T low, T high, T* out);
 
+// A public piecewise-linear function: offset + sum_i slopes[i] relu(y - thresholds[i]) for a request of m n elements
+// with self_operand, m the number of pieces. All y - thresholds[i] fit k bits; what the sum passes through on its way
+// need not, since it is taken mod 2^k.
+template <class T>
+struct Pieces {
+    std::vector<T> thresholds, slopes;
+    T offset{};
+};
+
+template <class T>
+Task piecewise(Party<T>& party, int64_t request, std::span<const T> y, Pieces<T> pieces, T* out);
+
 }  // namespace moiety::mpc

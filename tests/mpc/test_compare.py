@@ -102,6 +102,26 @@ def test_hardtanh(kind: str, ring: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ring", RINGS)
+def test_piecewise(kind: str, ring: int) -> None:
+    """offset + sum slopes relu(y - thresholds) mod 2^k, where the slopes' sum on its way may leave k bits."""
+    rng = np.random.default_rng(9)
+    for k, pieces in ((6, 1), (12, 4), (16, 7), (23, 2), (ring, 3)):
+        n = SIZES[k % len(SIZES)]
+        y = values(rng, k - 1, n)
+        thresholds = sorted(int(t) for t in values(rng, k - 1, pieces))
+        y[: min(n, pieces)] = thresholds[: min(n, pieces)]
+        slopes = [int(s) for s in rng.integers(-90, 90, pieces)]
+        request = spec(kind, pieces * n, k)
+        run = run_protocol("piecewise", ring, [request], [share(rng, y, ring, bits=k)], thresholds, slopes, -5)
+        exact = [-5 + sum(s * max(int(v) - t, 0) for s, t in zip(slopes, thresholds, strict=True)) for v in y]
+        half = 1 << (k - 1)
+        wrapped = np.array([(v + half) % (1 << k) - half for v in exact])
+        np.testing.assert_array_equal(signed(run.total, k), wrapped)
+        assert_cost(run, comparison(kind, pieces * n, k, [k]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ring", RINGS)
 def test_indicator(kind: str, ring: int) -> None:
     rng = np.random.default_rng(6)
     for k in (2, 7, 22, ring):

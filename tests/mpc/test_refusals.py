@@ -29,6 +29,7 @@ PROTOCOLS: dict[str, tuple[list[dict[str, Any]], list[Any], Callable[[Any], int]
     "relu circuit": ([{"kind": "circuit", **COMPARE}], [], lambda p: p.relu(0, X)),
     "relu dcf": ([{"kind": "dcf", **COMPARE}], [], lambda p: p.relu(0, X)),
     "hardtanh": ([{"kind": "circuit", **COMPARE}], [], lambda p: p.hardtanh(0, X[:5], 0, 6)),
+    "piecewise": ([{"kind": "circuit", **COMPARE}], [], lambda p: p.piecewise(0, X[:5], [0, 3], [1, 2], 6)),
     "indicator": ([{"kind": "dcf", "n": N, "bits": 8, "indicator_bits": 1}], [], lambda p: p.indicator(0, X)),
     "maxpool": ([{"kind": "circuit", **POOL}], [], lambda p: p.maxpool(0, X, 5, AXES)),
     "argmax": ([{"kind": "circuit", **POOL, "operands": [8, 4]}], [], lambda p: p.argmax(0, X, 5, 2)),
@@ -82,6 +83,7 @@ WRONG_SIZES: dict[str, tuple[Callable[[Any], int], str]] = {
     "relu circuit": (lambda p: p.relu(0, Y), "planned for 10 elements, got 11"),
     "relu dcf": (lambda p: p.relu(0, Y), "planned for 10 elements, got 11"),
     "hardtanh": (lambda p: p.hardtanh(0, X, 0, 6), "planned for 10 elements, got 20"),
+    "piecewise": (lambda p: p.piecewise(0, X, [0, 3], [1, 2], 6), "planned for 10 elements, got 20"),
     "indicator": (lambda p: p.indicator(0, Y), "planned for 10 elements, got 11"),
     "maxpool": (lambda p: p.maxpool(0, Y, 5, AXES), "planned for 10 elements, got 11"),
     "argmax": (lambda p: p.argmax(0, Y, 5, 2), "argmax over 5 x 2 got 11 elements"),
@@ -364,3 +366,11 @@ def test_an_error_frame_reaches_the_protocol_with_its_text() -> None:
         pair.channels[1].send(4, text)
         with pytest.raises(_core.ProtocolError, match=f"the peer reported: {text.decode()}"):
             finish(pair.server, pair.server.open(0, X))
+
+
+@pytest.mark.parametrize(("thresholds", "slopes"), [([0], []), ([], []), ([0, 1], [1])])
+def test_a_piecewise_function_has_a_slope_for_every_threshold(thresholds: list[int], slopes: list[int]) -> None:
+    pair = Pair(RING, [{"kind": "circuit", **COMPARE}])
+    for party in (pair.server, pair.client):
+        with pytest.raises(ValueError, match="expected as many, and at least one"):
+            party.piecewise(0, X, thresholds, slopes, 0)

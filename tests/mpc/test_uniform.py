@@ -62,6 +62,9 @@ for _kind in ("circuit", "dcf"):
         f"relu {_kind}": Case(N, [compare(_kind, N, 22)], lambda p, x: p.relu(0, x), 22),
         f"relu {_kind} 64": Case(N, [compare(_kind, N, 64)], lambda p, x: p.relu(0, x)),
         f"hardtanh {_kind}": Case(N, [compare(_kind, 2 * N, 20)], lambda p, x: p.hardtanh(0, x, 0, 6 << 10), 18),
+        f"piecewise {_kind}": Case(
+            N, [compare(_kind, 2 * N, 20)], lambda p, x: p.piecewise(0, x, [-900, 900], [3, -3], 7), 18
+        ),
         f"indicator {_kind}": Case(
             N,
             [compare(_kind, N, 24, indicator_bits=8) | {"operands": [], "self_operand": False}],

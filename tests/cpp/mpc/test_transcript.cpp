@@ -149,10 +149,23 @@ void record(Transcripts& to) {
                       [](Party<T>& p, std::span<const T> x, T* out) { return reveal<T>(p, x, 21, out); });
 }
 
+// What came later: a protocol's seed follows from how many were recorded before it.
+template <class T>
+void record_later(Transcripts& to) {
+    Recorder<T> recorder(to);
+    for (Kind kind : {Kind::circuit, Kind::dcf})
+        recorder.protocol(kind_name(kind) + "_piecewise", {request(kind, 210, 16, {16})}, 70,
+                          [](Party<T>& p, std::span<const T> x, T* out) {
+                              return piecewise<T>(p, 0, x, {{T(-900), 0, 900}, {7, T(-2), T(-5)}, 11}, out);
+                          });
+}
+
 Transcripts record_all() {
     Transcripts found;
     record<uint32_t>(found);
     record<uint64_t>(found);
+    record_later<uint32_t>(found);
+    record_later<uint64_t>(found);
     return found;
 }
 

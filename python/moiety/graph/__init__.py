@@ -1,7 +1,8 @@
-"""Graphs as sparse matrices: built from anything, checked once, with what kernels and layers ask of them kept."""
+"""Graphs and hypergraphs: built from anything, checked once, with what kernels and layers ask of them kept."""
 
 from moiety.graph.graph import Graph
 from moiety.graph.hetero import HeteroGraph
+from moiety.graph.hypergraph import Hypergraph
 from moiety.graph.loader import Batch, ClusterBatch, ClusterLoader, NeighborLoader
 from moiety.graph.partitioning import EdgePartition, Partition, partition, partition_edges
 from moiety.graph.pyg import patch_pyg, unpatch_pyg
@@ -16,6 +17,7 @@ __all__ = [
     "EdgePartition",
     "Graph",
     "HeteroGraph",
+    "Hypergraph",
     "NeighborLoader",
     "Partition",
     "Sample",

@@ -5,6 +5,18 @@ from moiety.ops.graph_common import CudaModuleMissing
 from moiety.ops.graph_sddmm import sddmm
 from moiety.ops.graph_segment import segment_reduce
 from moiety.ops.graph_spmm import spmm
+from moiety.ops.hypergraph_energy import hypergraph_energy
+from moiety.ops.hypergraph_smooth import hypergraph_smooth
 from moiety.ops.quadratic import quadratic
 
-__all__ = ["CudaModuleMissing", "edge_softmax", "gat_aggregate", "quadratic", "sddmm", "segment_reduce", "spmm"]
+__all__ = [
+    "CudaModuleMissing",
+    "edge_softmax",
+    "gat_aggregate",
+    "hypergraph_energy",
+    "hypergraph_smooth",
+    "quadratic",
+    "sddmm",
+    "segment_reduce",
+    "spmm",
+]

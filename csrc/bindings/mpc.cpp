@@ -7,9 +7,11 @@
 
 #include "core/memory.hpp"
 #include "mpc/compare.hpp"
+#include "mpc/extremes.hpp"
 #include "mpc/linear.hpp"
 #include "mpc/pool.hpp"
 #include "mpc/product.hpp"
+#include "mpc/sparse.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -80,6 +82,12 @@ PoolShape pool_of(int64_t outer, const std::vector<std::array<int64_t, 6>>& axes
     for (const auto& a : axes) shape.axes.push_back({a[0], a[1], a[2], a[3], a[4], a[5]});
     shape.validate();
     return shape;
+}
+
+std::shared_ptr<const Pattern> pattern_of(std::vector<int64_t> indptr, std::vector<int32_t> indices, int64_t columns) {
+    auto pattern = std::make_shared<Pattern>(Pattern{std::move(indptr), std::move(indices), columns});
+    pattern->validate();
+    return pattern;
 }
 
 Exchange python_exchange(const py::object& transport) {
@@ -248,6 +256,27 @@ void register_party(py::module_& m, const char* name) {
                  return h.start(y.size(), {y, coefficients},
                                 [&](T* out) { return x2<T>(h.party(), request, span_of(y), c, out); });
              })
+        .def("sparse_multiply",
+             [](Handle& h, int64_t request, const Array<T>& values, const Array<T>& x) {
+                 const int64_t n = h.party().request(request, Kind::sparse).n;
+                 return h.start(n, {values, x}, [&](T* out) {
+                     return sparse_multiply<T>(h.party(), request, span_of(values), span_of(x), out);
+                 });
+             })
+        .def("extremes",
+             [](Handle& h, int64_t first, const Array<T>& x, const std::vector<int64_t>& indptr,
+                const std::vector<int32_t>& indices, int64_t columns) {
+                 const auto rows = pattern_of(indptr, indices, columns);
+                 check(x.size() % columns == 0, "extremes of ", columns, " columns got ", x.size(), " elements");
+                 const int64_t batch = x.size() / columns;
+                 return h.start(2 * batch * rows->entries(), {x},
+                                [&](T* out) { return extremes<T>(h.party(), first, span_of(x), rows, batch, out); });
+             })
+        .def("disclose",
+             [](Handle& h, const Array<T>& bits) {
+                 return h.start(bits.size(), {bits},
+                                [&](T* out) { return disclose<T>(h.party(), span_of(bits), out); });
+             })
         .def("reveal",
              [](Handle& h, const Array<T>& x, int bits) {
                  return h.start(x.size(), {x}, [&](T* out) { return reveal<T>(h.party(), span_of(x), bits, out); });
@@ -292,7 +321,8 @@ void register_request(py::module_& m) {
     py::class_<Request>(m, "Request")
         .def(py::init([](const std::string& kind, int64_t n, int bits, std::vector<int> operands, bool self_operand,
                          int indicator_bits, const py::object& conv, int layer, std::vector<int> masks, int64_t batch,
-                         std::vector<int64_t> shape, std::vector<int64_t> strides, int64_t offset) {
+                         std::vector<int64_t> shape, std::vector<int64_t> strides, int64_t offset,
+                         std::vector<int64_t> indptr, std::vector<int32_t> indices, int64_t columns) {
                  Request r;
                  r.kind = kind_from_name(kind);
                  r.n = n;
@@ -305,6 +335,7 @@ void register_request(py::module_& m) {
                  r.masks = std::move(masks);
                  r.batch = batch;
                  r.view = {std::move(shape), std::move(strides), offset};
+                 if (!indptr.empty()) r.pattern = pattern_of(std::move(indptr), std::move(indices), columns);
                  r.validate(64);
                  return r;
              }),
@@ -312,7 +343,8 @@ void register_request(py::module_& m) {
              py::arg("self_operand") = false, py::arg("indicator_bits") = 0, py::arg("conv") = py::none(),
              py::arg("layer") = -1, py::arg("masks") = std::vector<int>{}, py::arg("batch") = 1,
              py::arg("shape") = std::vector<int64_t>{}, py::arg("strides") = std::vector<int64_t>{},
-             py::arg("offset") = 0)
+             py::arg("offset") = 0, py::arg("indptr") = std::vector<int64_t>{},
+             py::arg("indices") = std::vector<int32_t>{}, py::arg("columns") = 0)
         .def(
             "server_bytes", [](const Request& r, int ring) { return server_bytes(r, ring); }, py::arg("ring"))
         .def(
@@ -434,6 +466,12 @@ void register_mpc(py::module_& parent) {
     m.def("pool_comparisons", [](int64_t outer, const std::vector<std::array<int64_t, 6>>& axes) {
         return pool_of(outer, axes).comparisons();
     });
+    m.def(
+        "extremes_pairs",
+        [](const std::vector<int64_t>& indptr, const std::vector<int32_t>& indices, int64_t columns) {
+            return extremes_pairs(*pattern_of(indptr, indices, columns));
+        },
+        "Pairs that meet at each level of the tournaments of `extremes`, over all rows.");
     m.def("argmax_comparisons", [](int64_t batch, int64_t classes) {
         check(batch > 0 && classes > 0, "argmax needs positive sizes, got ", batch, " x ", classes);
         return argmax_comparisons(batch, classes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "core/check.hpp"
 #include "crypto/bits.hpp"
@@ -11,16 +12,16 @@ namespace moiety::mpc {
 namespace {
 
 constexpr const char* kNames[] = {"mask",        "mask_concat", "mask_add", "mask_view", "linear",
-                                  "bit_product", "cross",       "circuit",  "dcf"};
+                                  "bit_product", "cross",       "circuit",  "dcf",       "sparse"};
 
 }  // namespace
 
 Kind kind_from_name(const std::string& name) {
-    for (int i = 0; i < 9; ++i)
+    for (size_t i = 0; i < std::size(kNames); ++i)
         if (name == kNames[i]) return static_cast<Kind>(i);
     throw Error(
         "expected a kind of correlation (mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, "
-        "dcf), got " +
+        "dcf, sparse), got " +
         name);
 }
 std::string kind_name(Kind kind) { return kNames[static_cast<int>(kind)]; }
@@ -79,6 +80,16 @@ void Request::validate(int ring_bits) const {
             check(indicator_bits >= 0, name, " takes an indicator of 0 to ", ring_bits, " bits, got ", indicator_bits);
             check(operands.size() <= 64, name, " takes at most 64 operands, got ", operands.size());
             break;
+        case Kind::sparse:
+            check(pattern != nullptr, name, " needs a pattern");
+            pattern->validate();
+            check(batch > 0 && n % batch == 0 && n / batch % pattern->rows() == 0, name, " of ", n,
+                  " elements cannot have ", batch, " samples of ", pattern->rows(), " rows");
+            check(sparse_channels() <= (int64_t{1} << 34) / pattern->columns / batch &&
+                      pattern->entries() <= (int64_t{1} << 34) / batch,
+                  name, " of ", batch, " samples, ", pattern->columns, " columns, ", sparse_channels(),
+                  " channels and ", pattern->entries(), " entries is too large");
+            break;
     }
 }
 
@@ -104,6 +115,7 @@ int64_t client_bytes(const Request& request, int ring_bits) {
         case Kind::mask_add:
         case Kind::mask_view: return 0;
         case Kind::linear:
+        case Kind::sparse:
         case Kind::cross: return n * ring_bits / 8;
         case Kind::bit_product: return n * packed_bytes(request.bits);
         case Kind::circuit:
@@ -251,6 +263,10 @@ Material<T> expand(const Request& request, int64_t index, bool server, const cry
             m.ring = draw<T>(seed, index, kOwn, n);
             m.share = server ? draw<T>(seed, index, kShare, n) : unpacked<T>(reader, n, ring_bits);
             break;
+        case Kind::sparse:
+            m.ring = draw<T>(seed, index, kOwn, request.sparse_values() + request.sparse_inputs());
+            m.share = server ? draw<T>(seed, index, kShare, n) : unpacked<T>(reader, n, ring_bits);
+            break;
         case Kind::circuit: {
             const CircuitShape shape(request.bits);
             m.bits = draw<uint64_t>(seed, index, kOwn, shape.positions() * words);
@@ -338,6 +354,7 @@ typename Dealer<T>::Dealt Dealer<T>::deal(int64_t index) const {
         case Kind::linear: deal_linear(index, dealt.client); break;
         case Kind::bit_product: deal_bit_product(index, dealt.client); break;
         case Kind::cross: deal_cross(index, dealt.client); break;
+        case Kind::sparse: deal_sparse(index, dealt.client); break;
         case Kind::circuit: deal_circuit(index, dealt.client); break;
         case Kind::dcf: deal_dcf(index, dealt); break;
     }
@@ -377,6 +394,21 @@ void Dealer<T>::deal_cross(int64_t index, std::vector<uint8_t>& client) const {
     const Buffer<T> share = draw<T>(server_seed_, index, kShare, n);
     for (int64_t i = 0; i < n; ++i) a[i] = a[i] * b[i] - share[i];
     std::memcpy(client.data(), a.data(), client.size());
+}
+
+template <class T>
+void Dealer<T>::deal_sparse(int64_t index, std::vector<uint8_t>& client) const {
+    const Request& request = requests_[static_cast<size_t>(index)];
+    const Pattern& pattern = *request.pattern;
+    const int64_t values = request.sparse_values(), channels = request.sparse_channels();
+    const Buffer<T> masks = sum(index, kOwn, values + request.sparse_inputs());
+    Buffer<T> product = draw<T>(server_seed_, index, kShare, request.n);
+    for (int64_t i = 0; i < request.n; ++i) product[i] = T{} - product[i];
+    for (int64_t b = 0; b < request.batch; ++b)
+        multiply_add(pattern, masks.data() + b * pattern.entries(),
+                     masks.data() + values + b * pattern.columns * channels, channels, threads_,
+                     product.data() + b * pattern.rows() * channels);
+    std::memcpy(client.data(), product.data(), client.size());
 }
 
 template <class T>

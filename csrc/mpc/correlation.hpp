@@ -12,7 +12,8 @@
 //   earlier masks, as mask_add                                   B' = B_1 + B_2 + .., and mask_view B'[i] = B[offset +
 //   sum i_j strides_j] over `shape` (slices and permutations) linear       A (layer), C_S                C_C C_S + C_C
 //   = conv(B, A) bit_product  bit u, share                  bit v, share           shares of u*v mod 2^bits cross a,
-//   share                      b, share               shares of a*b mod 2^ring circuit      masks, products
+//   share                      b, share               shares of a*b mod 2^ring sparse        shares of a, B, S(a) B
+//   likewise               (sparse.hpp) circuit      masks, products
 //   (circuit.hpp) likewise               and shares for selection, below dcf          r_S, key 0, bits r_C, key 1, bits
 //   keys for [x < low_(k-1)(r)], XOR shares of msb(r) and lambda
 //
@@ -23,17 +24,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/buffer.hpp"
 #include "crypto/prg.hpp"
 #include "mpc/circuit.hpp"
+#include "mpc/pattern.hpp"
 #include "ring/conv.hpp"
 
 namespace moiety::mpc {
 
-enum class Kind { mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, dcf };
+enum class Kind { mask, mask_concat, mask_add, mask_view, linear, bit_product, cross, circuit, dcf, sparse };
 Kind kind_from_name(const std::string& name);
 std::string kind_name(Kind kind);
 
@@ -48,14 +51,19 @@ struct Request {
     int bits = 0;               // compared bits k, or t of bit_product
     std::vector<int> operands;  // widths of what is multiplied with the bit (circuit, dcf)
     bool self_operand = false;
-    int indicator_bits = 0;  // > 0: the bit itself is wanted as a share mod 2^indicator_bits
-    ring::ConvShape conv;    // linear
-    int layer = -1;          // linear: index of the weight
-    std::vector<int> masks;  // linear: the opened mask; mask_*: the sources
-    int64_t batch = 1;       // mask_concat: leading entries
-    View view;               // mask_view
+    int indicator_bits = 0;                  // > 0: the bit itself is wanted as a share mod 2^indicator_bits
+    ring::ConvShape conv;                    // linear
+    int layer = -1;                          // linear: index of the weight
+    std::vector<int> masks;                  // linear: the opened mask; mask_*: the sources
+    int64_t batch = 1;                       // mask_concat: leading entries; sparse: samples
+    View view;                               // mask_view
+    std::shared_ptr<const Pattern> pattern;  // sparse: of one sample, n = batch * rows * channels
 
     int beta_bits() const;
+    // Of a sparse product: the channels of a row, and the elements of values and input over all samples.
+    int64_t sparse_channels() const { return n / (batch * pattern->rows()); }
+    int64_t sparse_values() const { return batch * pattern->entries(); }
+    int64_t sparse_inputs() const { return batch * pattern->columns * sparse_channels(); }
     // Throws Error unless the request is complete and in range for a ring of `ring_bits`.
     void validate(int ring_bits) const;
 };
@@ -95,8 +103,8 @@ struct SelectMaterial {
 // One party's half of one request; only the members of its kind are filled.
 template <class T>
 struct Material {
-    Buffer<T> ring;             // mask: B; linear: C; cross: a or b; dcf: r
-    Buffer<T> share;            // bit_product: share of uv; cross: share of ab
+    Buffer<T> ring;             // mask: B; linear: C; cross: a or b; dcf: r; sparse: shares of a, then of B
+    Buffer<T> share;            // bit_product: share of uv; cross: share of ab; sparse: share of S(a) B
     Buffer<uint64_t> bits;      // bit_product: u or v; circuit: own input masks; dcf: lambda
     Buffer<uint64_t> products;  // circuit
     Buffer<uint64_t> masks;     // circuit
@@ -131,6 +139,7 @@ class Dealer {
     void deal_linear(int64_t index, std::vector<uint8_t>& client) const;
     void deal_bit_product(int64_t index, std::vector<uint8_t>& client) const;
     void deal_cross(int64_t index, std::vector<uint8_t>& client) const;
+    void deal_sparse(int64_t index, std::vector<uint8_t>& client) const;
     void deal_circuit(int64_t index, std::vector<uint8_t>& client) const;
     void deal_dcf(int64_t index, Dealt& dealt) const;
     void deal_select(int64_t index, const std::vector<uint64_t>& beta, const Buffer<T>* self_delta,

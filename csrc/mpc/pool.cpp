@@ -8,34 +8,6 @@
 namespace moiety::mpc {
 namespace {
 
-// Halves every window until one entry is left; equal pairs of overlapping windows are compared once.
-Tournament reduce(std::vector<std::vector<int>> windows, int entries) {
-    Tournament tournament;
-    for (bool open = true; open;) {
-        open = false;
-        std::map<std::pair<int, int>, int> met;
-        std::vector<std::pair<int, int>> level;
-        for (std::vector<int>& window : windows) {
-            std::vector<int> next;
-            for (size_t i = 0; i + 1 < window.size(); i += 2) {
-                const std::pair<int, int> pair{window[i], window[i + 1]};
-                const auto [at, fresh] = met.try_emplace(pair, entries);
-                if (fresh) {
-                    level.push_back(pair);
-                    ++entries;
-                }
-                next.push_back(at->second);
-            }
-            if (window.size() % 2 == 1) next.push_back(window.back());
-            window = std::move(next);
-            open |= window.size() > 1;
-        }
-        if (!level.empty()) tournament.levels.push_back(std::move(level));
-    }
-    for (const std::vector<int>& window : windows) tournament.winners.push_back(window[0]);
-    return tournament;
-}
-
 // Copies entry rows of x (outer, length, inner) to (length, outer, inner), and winners back.
 template <class T>
 void rows_from(const T* x, int64_t outer, int64_t length, int64_t inner, T* rows) {
@@ -97,6 +69,33 @@ Task play(Party<T>& party, int64_t first, const Tournament& tournament, int64_t 
 
 }  // namespace
 
+Tournament tournament(std::vector<std::vector<int>> windows, int entries) {
+    Tournament made;
+    for (bool open = true; open;) {
+        open = false;
+        std::map<std::pair<int, int>, int> met;
+        std::vector<std::pair<int, int>> level;
+        for (std::vector<int>& window : windows) {
+            std::vector<int> next;
+            for (size_t i = 0; i + 1 < window.size(); i += 2) {
+                const std::pair<int, int> pair{window[i], window[i + 1]};
+                const auto [at, fresh] = met.try_emplace(pair, entries);
+                if (fresh) {
+                    level.push_back(pair);
+                    ++entries;
+                }
+                next.push_back(at->second);
+            }
+            if (window.size() % 2 == 1) next.push_back(window.back());
+            window = std::move(next);
+            open |= window.size() > 1;
+        }
+        if (!level.empty()) made.levels.push_back(std::move(level));
+    }
+    for (const std::vector<int>& window : windows) made.winners.push_back(window[0]);
+    return made;
+}
+
 Tournament pool_tournament(const PoolAxis& axis) {
     std::vector<std::vector<int>> windows;
     for (int64_t o = 0; o < axis.out; ++o) {
@@ -108,13 +107,13 @@ Tournament pool_tournament(const PoolAxis& axis) {
         check(!window.empty(), "pooling window ", o, " lies outside its ", axis.length, " elements");
         windows.push_back(std::move(window));
     }
-    return reduce(std::move(windows), static_cast<int>(axis.length));
+    return tournament(std::move(windows), static_cast<int>(axis.length));
 }
 
 Tournament argmax_tournament(int64_t classes) {
     std::vector<int> all;
     for (int64_t i = 0; i < classes; ++i) all.push_back(static_cast<int>(i));
-    return reduce({all}, static_cast<int>(classes));
+    return tournament({all}, static_cast<int>(classes));
 }
 
 void PoolShape::validate() const {

@@ -30,6 +30,9 @@ struct Tournament {
     std::vector<std::vector<std::pair<int, int>>> levels;
     std::vector<int> winners;  // the entry that holds the maximum of each window
 };
+// Halves every window of entries until one is left; equal pairs of overlapping windows meet once. `entries`: how many
+// there are before the first level.
+Tournament tournament(std::vector<std::vector<int>> windows, int entries);
 Tournament pool_tournament(const PoolAxis& axis);
 Tournament argmax_tournament(int64_t classes);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json as json_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,9 +42,8 @@ def _run(
         run = running.run_search if command == "search" else running.run_train
         said = running.summary(folder, run(settings, folder, where=where, **how))
     else:
-        from moiety.drive.nodes.running import run_nodes, summary
-
-        said = summary(folder, run_nodes(settings, folder, where=where, **how))
+        task = importlib.import_module(f"moiety.drive.{settings.task}.running")
+        said = task.summary(folder, task.run(settings, folder, where=where, **how))
     if first():
         from moiety.drive.report import document, load_run
 
@@ -76,8 +76,8 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a network, on images or on a graph's nodes, or the architecture that a search has found (--set
-    architecture=runs/x/architecture.json)."""
+    """Train a network on images, or on the nodes of graphs or hypergraphs, or the architecture that a search has found
+    (--set architecture=runs/x/architecture.json)."""
     sets = [*(sets or ()), *(["output.compile=true"] if compile else [])]
     _run("train", config, sets, out, trials_on, jobs, resume=resume, quiet=quiet, json=json)
 

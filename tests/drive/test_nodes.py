@@ -24,7 +24,7 @@ from moiety.drive.nodes import fitting
 from moiety.drive.nodes.config import BatchConfig, NodeFitConfig, NodesConfig
 from moiety.drive.nodes.engines import make_engine, rows
 from moiety.drive.nodes.fitting import Fitted, Scores, fit_nodes, parameter_groups
-from moiety.drive.nodes.running import run_nodes
+from moiety.drive.nodes.running import run as run_nodes
 from moiety.drive.report import load_run, page, picture, tables
 from moiety.drive.running import Where
 from moiety.drive.settings import SettingsError, build
@@ -251,7 +251,7 @@ def test_impossible_settings(values: dict[str, object], said: str) -> None:
 def test_tasks(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('task = "edges"\n')
-    with pytest.raises(SettingsError, match="task is 'edges': expected 'images' or 'nodes'"):
+    with pytest.raises(SettingsError, match="task is 'edges': expected 'images', 'nodes', 'hypernodes'"):
         load_task(str(path))
     with pytest.raises(SettingsError, match="compile a graph network from its file"):
         load_task("karate", ["output.compile=true"])

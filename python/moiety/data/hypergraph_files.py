@@ -71,12 +71,11 @@ def _splits(arrays: dict[str, np.ndarray]) -> range:
 
 
 def _structure(arrays: dict[str, np.ndarray]) -> Hypergraph:
-    pointers, members = arrays["he_indptr"].astype(np.int64), arrays["he_indices"].astype(np.int64)
-    if pointers.ndim != 1 or members.ndim != 1 or not len(pointers) or pointers[0] or pointers[-1] != len(members):
-        raise ValueError(f"expected he_indptr from 0 to {members.size}, the length of he_indices")
-    if bool((np.diff(pointers) < 0).any()):
-        raise ValueError("expected he_indptr that does not fall")
-    return Hypergraph.from_lists(int(arrays["n_nodes"]), np.split(members, pointers[1:-1]))
+    pointers, members = (torch.from_numpy(arrays[key].astype(np.int64)) for key in ("he_indptr", "he_indices"))
+    nodes = int(arrays["n_nodes"])
+    if bool((members < 0).any()) or bool((members >= nodes).any()):
+        raise ValueError(f"expected he_indices in [0, {nodes})")
+    return Hypergraph(pointers, members.to(torch.int32), nodes)
 
 
 def _columns(

@@ -1,7 +1,7 @@
 """What a run is asked to do: one TOML file, or the name of a shipped one, as frozen dataclasses.
 
 `moiety search` and `moiety train` read the same file; each section says which of them uses it. `moiety train` reads
-files with `task = "nodes"` as well, whose settings are in `nodes.config`.
+files with `task = "nodes"` or `"hypernodes"` as well, whose settings are in `nodes.config` and `hypernodes.config`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from moiety.search import FitConfig, SearchConfig
 
+from .hypernodes.config import HypernodesConfig
 from .nodes.config import NodesConfig
 from .settings import SettingsError, assign, build
 
 __all__ = [
+    "TASKS",
     "BaselineConfig",
     "DataConfig",
     "GateConfig",
@@ -26,6 +28,7 @@ __all__ = [
     "OutputConfig",
     "RunConfig",
     "TargetConfig",
+    "TaskConfig",
     "TeacherConfig",
     "load_config",
     "load_task",
@@ -33,6 +36,9 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parent / "configs"
+# What `task` may say beside "images", each a package of its own: `moiety.drive.nodes` has config, running, results, and
+# `moiety.drive.report.nodes` the page.
+TASKS: dict[str, type[NodesConfig] | type[HypernodesConfig]] = {"nodes": NodesConfig, "hypernodes": HypernodesConfig}
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,9 @@ class RunConfig:
             raise ValueError(f"expected at least one thread, found {self.threads}")
 
 
+TaskConfig = RunConfig | NodesConfig | HypernodesConfig
+
+
 def shipped() -> list[str]:
     """Names of the configurations that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
@@ -175,8 +184,8 @@ def load_config(config: str, sets: Sequence[str] = ()) -> RunConfig:
     return found
 
 
-def load_task(config: str, sets: Sequence[str] = ()) -> RunConfig | NodesConfig:
-    """The same for whatever `task` it is of: "images", which need not be said, or "nodes" of a graph."""
+def load_task(config: str, sets: Sequence[str] = ()) -> TaskConfig:
+    """The same for whatever `task` it is of: "images", which need not be said, or one of `TASKS`."""
     path = Path(config)
     if not path.is_file():
         if config not in shipped():
@@ -190,12 +199,12 @@ def load_task(config: str, sets: Sequence[str] = ()) -> RunConfig | NodesConfig:
     values.setdefault("name", path.stem)
     values = assign(values, sets)
     task = values.get("task", "images")
-    if task == "nodes":
-        if "output" in values:  # --compile
-            raise SettingsError(
-                "setting output: compile a graph network from its file, moiety compile RUN/weights.safetensors"
-            )
-        return build(NodesConfig, values)
-    if task != "images":
-        raise SettingsError(f"setting task is {task!r}: expected 'images' or 'nodes'")
-    return build(RunConfig, {key: value for key, value in values.items() if key != "task"})
+    if task == "images":
+        return build(RunConfig, {key: value for key, value in values.items() if key != "task"})
+    if task not in TASKS:
+        raise SettingsError(f"setting task is {task!r}: expected 'images', {', '.join(map(repr, TASKS))}")
+    if "output" in values:  # --compile
+        raise SettingsError(
+            "setting output: compile a graph network from its file, moiety compile RUN/weights.safetensors"
+        )
+    return build(TASKS[task], values)

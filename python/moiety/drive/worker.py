@@ -6,6 +6,7 @@ it also does when the run is killed, the process ends at once: a run that goes o
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from .trial import Trial
@@ -38,9 +39,8 @@ def _maker(run: Path) -> Callable[[Trial], dict[str, Any]]:
     config = load_task(str(run / "config.toml"))
     torch.set_num_threads(config.threads)
     if not isinstance(config, RunConfig):
-        from .nodes.running import Workshop
-
-        return Workshop(run, config).make
+        workshop = importlib.import_module(f".{config.task}.running", __package__).Workshop(run, config)
+        return cast("Callable[[Trial], dict[str, Any]]", workshop.make)
     from .bench import Bench
     from .trial import run_trial
 

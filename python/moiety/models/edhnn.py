@@ -1,4 +1,4 @@
-"""ED-HNN and AllSet: a linear layer in, layers of message passing over the star expansion, a classifier (P. Wang et al.,
+"""ED-HNN and AllSet: a linear layer, layers of message passing over the star expansion, a classifier (P. Wang et al.,
 Equivariant Hypergraph Diffusion Neural Operators, ICLR 2023; E. Chien et al., You are AllSet, ICLR 2022)."""
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from moiety.models.hypergraph_parts import Convolutions
 from moiety.models.parts import Activation
 from moiety.models.registry import register_model
 from moiety.nn.hypergraph import HGNNConv
-from moiety.nn.hypergraph.structure import Normalization
+from moiety.nn.hypergraph.incidence import Normalization
 
 __all__ = ["hgnn"]
 

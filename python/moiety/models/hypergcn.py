@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdRef
 
 from moiety.graph import Graph, Hypergraph
+from moiety.graph.hypergraph import Search, Weighting
 from moiety.models.graph_parts import sizes
 from moiety.models.hypergraph_parts import Convolutions
 from moiety.models.parts import Activation
@@ -22,7 +23,6 @@ from moiety.models.registry import register_model
 from moiety.nn.graph import Features
 from moiety.nn.graph.parts import linear
 from moiety.nn.hypergraph import HyperGCNConv
-from moiety.nn.hypergraph.laplacian import Pairs, Weighting
 from moiety.nn.hypergraph.structure import check_nodes, remembered
 
 __all__ = ["FastHyperGCN", "HyperGCN", "fast_hypergcn", "hypergcn", "one_hypergcn"]
@@ -38,7 +38,7 @@ class HyperGCN(Convolutions):
         shapes: list[tuple[int, int]],
         mediators: bool,
         weighting: Weighting,
-        pairs: Pairs,
+        pairs: Search,
         dropout: float,
         activation: Activation,
         last_relu: bool,
@@ -61,7 +61,7 @@ class FastHyperGCN(HyperGCN):
         shapes: list[tuple[int, int]],
         mediators: bool,
         weighting: Weighting,
-        pairs: Pairs,
+        pairs: Search,
         dropout: float,
         activation: Activation,
         last_relu: bool,
@@ -106,7 +106,7 @@ def hypergcn(
     activation: Activation = "relu",
     mediators: bool = True,
     weighting: Weighting = "paper",
-    pairs: Pairs = "projection",
+    pairs: Search = "projection",
     last_relu: bool = False,
 ) -> HyperGCN:
     """Convolutions with the hypergraph Laplacian with mediators, of every layer's own features"""
@@ -123,7 +123,7 @@ def one_hypergcn(
     dropout: float = 0.5,
     activation: Activation = "relu",
     weighting: Weighting = "paper",
-    pairs: Pairs = "projection",
+    pairs: Search = "projection",
     last_relu: bool = False,
 ) -> HyperGCN:
     """1-HyperGCN: as `hypergcn` without mediators, one edge a hyperedge"""
@@ -141,7 +141,7 @@ def fast_hypergcn(
     activation: Activation = "relu",
     mediators: bool = True,
     weighting: Weighting = "paper",
-    pairs: Pairs = "projection",
+    pairs: Search = "projection",
     last_relu: bool = False,
 ) -> FastHyperGCN:
     """As `hypergcn` with one Laplacian, of the features that come in"""

@@ -42,7 +42,14 @@ SERIES_FILES = {  # on the nodes of a graph, forecast
     "moiety.models.tgcn": ("tgcn",),
     "moiety.models.zgcnet": ("zgcnet",),
 }
-FILES = {**IMAGE_FILES, **GRAPH_FILES, **SERIES_FILES}
+HYPERGRAPH_FILES = {
+    "moiety.models.edhnn": ("allset", "edhnn"),
+    "moiety.models.hgnn": ("hgnn",),
+    "moiety.models.hyper_mlp": ("hyper_mlp",),
+    "moiety.models.hypergcn": ("fast_hypergcn", "hypergcn", "one_hypergcn"),
+    "moiety.models.unisage": ("unigcn", "unisage"),
+}
+FILES = {**IMAGE_FILES, **GRAPH_FILES, **SERIES_FILES, **HYPERGRAPH_FILES}
 
 
 @dataclass(frozen=True)
@@ -88,15 +95,19 @@ def register_model(name: str, *, paper: str) -> Callable[[Factory], Factory]:
     return register
 
 
-def list_models(pattern: str = "*", inputs: Literal["images", "graphs", "series"] | None = None) -> list[str]:
+def list_models(
+    pattern: str = "*", inputs: Literal["images", "graphs", "series", "hypergraphs"] | None = None
+) -> list[str]:
     """The names that match the shell pattern, sorted: ``list_models("resnet*")``; those for one kind of input only."""
+    hypergraphs = {name for own in HYPERGRAPH_FILES.values() for name in own}
     graphs = {name for own in GRAPH_FILES.values() for name in own}
-    graphs |= {name for name, entry in REGISTERED.items() if "in_features" in entry.options()}
+    graphs |= {name for name, entry in REGISTERED.items() if "in_features" in entry.options()} - hypergraphs
     series = {name for own in SERIES_FILES.values() for name in own}
     series |= {name for name, entry in REGISTERED.items() if "horizon" in entry.options()}
     names = {name for own in FILES.values() for name in own} | set(REGISTERED)
     if inputs is not None:
-        names = {"graphs": graphs, "series": series, "images": names - graphs - series}[inputs]
+        others = {"graphs": graphs, "series": series, "hypergraphs": hypergraphs}
+        names = names - graphs - series - hypergraphs if inputs == "images" else others[inputs]
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 

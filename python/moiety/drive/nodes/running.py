@@ -29,7 +29,7 @@ from .results import NodeResults, Seed, read_node_results, write_node_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Workshop", "run_nodes", "summary"]
+__all__ = ["Workshop", "run", "summary"]
 
 
 class Workshop:
@@ -108,7 +108,7 @@ class Workshop:
         return said
 
 
-def run_nodes(
+def run(
     config: NodesConfig, out: Path, *, where: Where | None = None, resume: bool = False, quiet: bool = False
 ) -> NodeResults:
     """Train the model with every seed, keep the best by validation, and tell the accuracies of all."""

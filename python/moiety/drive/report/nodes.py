@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..metrics import read_metrics
-from ..nodes.results import NodeResults, Seed
+from ..nodes.results import NodeResults, Seed, read_node_results
 from ..settings import to_dict
 from . import parts, plots
 
-__all__ = ["NodeRun", "markdown"]
+__all__ = ["NodeRun", "load"]
 
 MASKS = (("train", "training"), ("valid", "validation"), ("test", "test"))
 
@@ -69,6 +69,19 @@ class NodeRun:
         body.append(parts.background(self.config, self.environment))
         return "".join(body) + "</section>"
 
+    def tables(self) -> str:
+        """One row: what was trained on what, and accuracies over seeds."""
+        results = self.results
+        row = [
+            str(results.graph.get("dataset")),
+            str(results.model.get("name")),
+            results.batches,
+            str(len(results.seeds)),
+            *(_mean(results, key, "±") for key, _ in MASKS[1:]),
+        ]
+        head = ["graph", "model", "batches", "seeds", "validation %", "test %"]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), row)) + "\n"
+
     def _boxes(self) -> list[tuple[str, str]]:
         results = self.results
         test, spread = results.mean(lambda s: s.test), results.deviation(lambda s: s.test)
@@ -112,19 +125,10 @@ class NodeRun:
         return parts.table(head, rows, marked=results.chosen)
 
 
+def load(folder: Path, config: str, environment: Mapping[str, Any]) -> NodeRun:
+    return NodeRun(folder, read_node_results(folder), config, environment)
+
+
 def _mean(results: NodeResults, key: str, sign: str) -> str:
     mean, spread = results.mean(attrgetter(key)), results.deviation(attrgetter(key))
     return f"{100 * mean:.2f} {sign} {100 * spread:.2f}"
-
-
-def markdown(results: NodeResults) -> str:
-    """One row: what was trained on what, and accuracies over seeds."""
-    row = [
-        str(results.graph.get("dataset")),
-        str(results.model.get("name")),
-        results.batches,
-        str(len(results.seeds)),
-        *(_mean(results, key, "±") for key, _ in MASKS[1:]),
-    ]
-    head = ["graph", "model", "batches", "seeds", "validation %", "test %"]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), row)) + "\n"

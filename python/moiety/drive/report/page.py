@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ..config import TASKS
 from ..files import read_json
 from ..metrics import read_metrics
-from ..nodes.results import read_node_results
 from ..results import Group, Network, Results, comparison, read_results, summarise
 from ..settings import to_dict
 from . import parts, plots
-from .nodes import NodeRun
+from .markdown import markdown
+from .shown import Shown
 
 __all__ = ["Run", "document", "load_run", "page", "picture"]
 
@@ -44,22 +46,26 @@ class Run:
     def section(self, index: int, headed: bool) -> str:
         return _section(self, index, headed)
 
+    def tables(self) -> str:
+        return markdown(self.results)
+
     def events(self, network: Network, part: str) -> list[dict[str, Any]]:
         """What was recorded while this network was searched ("search") or trained ("fit")."""
         return [e for e in read_metrics(self.folder / network.folder / "metrics.jsonl") if e.get("part") == part]
 
 
-def load_run(folder: Path) -> Run | NodeRun:
+def load_run(folder: Path) -> Shown:
     """What a folder's results.json says that it is."""
     path, config, environment = (folder / name for name in ("results.json", "config.toml", "env.json"))
     toml = config.read_text() if config.is_file() else ""
     told = read_json(environment) if environment.is_file() else {}
-    if path.is_file() and read_json(path).get("task") == "nodes":
-        return NodeRun(folder, read_node_results(folder), toml, told)
+    task = read_json(path).get("task") if path.is_file() else None
+    if task in TASKS:
+        return cast(Shown, import_module(f".{task}", __package__).load(folder, toml, told))
     return Run(folder, read_results(folder), toml, told)
 
 
-def document(runs: Sequence[Run | NodeRun]) -> dict[str, Any]:
+def document(runs: Sequence[Shown]) -> dict[str, Any]:
     """The same as JSON."""
     return {"runs": [run.document() for run in runs]}
 
@@ -75,14 +81,14 @@ def _run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def picture(run: Run | NodeRun) -> str:
+def picture(run: Shown) -> str:
     """Accuracy against latency as an SVG file."""
-    if isinstance(run, NodeRun):
-        raise ValueError(f"{run.folder} is a run of node classification, which weighs no latency: leave --svg out")
+    if not isinstance(run, Run):
+        raise ValueError(f"{run.folder} is a run of another task than images, which weighs no latency: leave --svg out")
     return plots.accuracy_image(run.results, STYLE.read_text())
 
 
-def page(runs: Sequence[Run | NodeRun]) -> str:
+def page(runs: Sequence[Shown]) -> str:
     """The whole HTML text."""
     title = " · ".join(run.title for run in runs)
     nav = "".join(f'<a href="#run-{i}">{escape(run.title)}</a>' for i, run in enumerate(runs)) if len(runs) > 1 else ""
@@ -224,7 +230,7 @@ def _learning(run: Run, chosen: Network) -> str:
     return ""
 
 
-def _side_by_side(runs: Sequence[Run | NodeRun]) -> str:
+def _side_by_side(runs: Sequence[Shown]) -> str:
     """The chosen networks of all runs under one another."""
     rows = [
         (f"{run.title[:18]}, {network.seconds * 1e3:.1f} ms", network)

@@ -15,7 +15,7 @@ from moiety.nn.graph.convolution import reduce_of
 from moiety.nn.graph.messages import reset
 from moiety.nn.graph.parts import glorot
 from moiety.nn.hypergraph.parts import perceptron
-from moiety.nn.hypergraph.structure import check_nodes, sides
+from moiety.nn.hypergraph.structure import check_nodes, looped, sides
 from moiety.ops import gat_aggregate, spmm
 
 __all__ = ["AllSetConv"]
@@ -62,7 +62,7 @@ class AllSetConv(nn.Module):
     def forward(self, x: Tensor, hypergraph: Hypergraph) -> Tensor:
         """x (nodes, in_channels). Returns (nodes, out_channels)."""
         check_nodes("AllSetConv", x, hypergraph)
-        over = sides(hypergraph, self.self_loops)
+        over = sides(looped(hypergraph) if self.self_loops else hypergraph)
         z = F.relu(self.to_hyperedges(x, over.to_hyperedges))  # (hyperedges, out_channels)
         return cast(Tensor, self.to_nodes(z, over.to_nodes))
 
@@ -84,7 +84,7 @@ class _Summed(nn.Module):
 
 
 class _Attended(nn.Module):
-    """h = LN(q + sum_j softmax_j(LeakyReLU(<q, K x_j>)) V x_j), then LN(h + perceptron(h)); q a learned query a head."""
+    """h = LN(q + sum_j softmax_j(LeakyReLU(<q, K x_j>)) V x_j), then LN(h + ReLU(perceptron(h))); q: a query a head."""
 
     def __init__(self, in_channels: int, out_channels: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -104,6 +104,6 @@ class _Attended(nn.Module):
         shape = (-1, self.heads, self.width)
         scores = head_scores(self.key(x).view(shape), self.query)  # (sources, heads)
         none = scores.new_zeros(graph.num_rows, self.heads)
-        read = cast(Tensor, gat_aggregate(graph, self.value(x).view(shape), scores, none, 0.2))
+        read = gat_aggregate(graph, self.value(x).view(shape), scores, none, 0.2)
         h = self.norms[0]((read.view(shape) + self.query).flatten(1))
         return cast(Tensor, self.norms[1](h + F.relu(self.outer(h))))

@@ -15,7 +15,7 @@ from moiety.nn.graph.convolution import reduce_of
 from moiety.nn.graph.messages import reset
 from moiety.nn.graph.structure import at_sources, at_targets, to_targets
 from moiety.nn.hypergraph.parts import perceptron
-from moiety.nn.hypergraph.structure import Sides, check_nodes, sides
+from moiety.nn.hypergraph.structure import Sides, check_nodes, looped, sides
 from moiety.ops import spmm
 
 __all__ = ["EDHNNConv"]
@@ -59,7 +59,7 @@ class EDHNNConv(nn.Module):
     def forward(self, x: Tensor, hypergraph: Hypergraph, x0: Tensor | None = None) -> Tensor:
         """x (nodes, channels); x0 (nodes, channels): what alpha mixes in, x itself by default. (nodes, channels)."""
         check_nodes("EDHNNConv", x, hypergraph)
-        over = sides(hypergraph, self.self_loops)
+        over = sides(looped(hypergraph) if self.self_loops else hypergraph)
         z = cast(Tensor, spmm(over.to_hyperedges, self.phi(x), reduce=self.aggr))  # (hyperedges, channels)
         y = self._received(over, x, z)
         if self.alpha:
@@ -73,7 +73,7 @@ class EDHNNConv(nn.Module):
             return cast(Tensor, spmm(graph, z, reduce=self.aggr))
         if len(self.rho) == 1:  # linear: of nodes and hyperedges, not of every incidence
             lin = cast(nn.Linear, self.rho[0])
-            own, other = lin.weight.split(self.channels, 1)
+            own, other = lin.weight[:, : self.channels], lin.weight[:, self.channels :]
             degree = graph.in_degrees().to(x.dtype).view(-1, 1)
             count = degree if self.aggr == "sum" else degree.clamp(max=1)
             received = cast(Tensor, spmm(graph, F.linear(z, other), reduce=self.aggr))

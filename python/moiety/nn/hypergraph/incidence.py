@@ -3,7 +3,7 @@ two parties apply them to shares without a word between them."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,10 +12,12 @@ from moiety.graph import Graph, Hypergraph
 from moiety.nn.graph.convolution import reduce_of
 from moiety.nn.graph.parts import glorot, linear, set_bias, zeros
 from moiety.nn.graph.structure import Features
-from moiety.nn.hypergraph.structure import Normalization, averaged, check_nodes, normalized, sides
+from moiety.nn.hypergraph.structure import averaged, check_nodes, looped, row_normalized, sides
 from moiety.ops import spmm
 
-__all__ = ["HGNNConv", "UniGCNConv", "UniSAGEConv"]
+__all__ = ["HGNNConv", "Normalization", "UniGCNConv", "UniSAGEConv"]
+
+Normalization = Literal["symmetric", "row"]
 
 
 class HGNNConv(nn.Module):
@@ -61,7 +63,8 @@ class HGNNConv(nn.Module):
             y = cast(Tensor, spmm(hypergraph, h))
         else:
             check_nodes("HGNNConv", x, hypergraph)
-            y = normalized(hypergraph, self.normalization, self.self_loops, h.dtype).apply(h)
+            over = looped(hypergraph) if self.self_loops else hypergraph
+            y = over.propagate(h) if self.normalization == "symmetric" else row_normalized(over, h.dtype).apply(h)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
@@ -89,7 +92,7 @@ class UniGCNConv(nn.Module):
         """x (nodes, in_channels), dense or a sparse `Graph`. Returns (nodes, out_channels)."""
         check_nodes("UniGCNConv", x, hypergraph)
         h = linear(x, self.lin.weight)
-        y = averaged(hypergraph, self.self_loops, h.dtype).apply(h)
+        y = averaged(looped(hypergraph) if self.self_loops else hypergraph, h.dtype).apply(h)
         return F.normalize(y, dim=-1) if self.normalize else y
 
     def extra_repr(self) -> str:
@@ -125,7 +128,7 @@ class UniSAGEConv(nn.Module):
     def forward(self, x: Features, hypergraph: Hypergraph) -> Tensor:
         """x (nodes, in_channels), dense or a sparse `Graph`. Returns (nodes, out_channels)."""
         check_nodes("UniSAGEConv", x, hypergraph)
-        over = sides(hypergraph, self.self_loops)
+        over = sides(looped(hypergraph) if self.self_loops else hypergraph)
         h = linear(x, self.lin.weight)
         y = h + spmm(over.to_nodes, spmm(over.to_hyperedges, h, reduce=self.first), reduce=self.second)
         return F.normalize(y, dim=-1) if self.normalize else y

@@ -3,21 +3,19 @@ NeurIPS 2019, section 4)."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from moiety.graph import Graph, Hypergraph
+from moiety.graph.hypergraph import Search, Weighting
 from moiety.nn.graph.parts import glorot, linear, set_bias, zeros
 from moiety.nn.graph.structure import Features
 from moiety.nn.hypergraph.structure import check_nodes
 from moiety.ops import spmm
 
-__all__ = ["HyperGCNConv", "Pairs", "Weighting"]
-
-Weighting = Literal["paper", "code"]
-Pairs = Literal["projection", "exact"]
+__all__ = ["HyperGCNConv"]
 
 
 class HyperGCNConv(nn.Module):
@@ -42,7 +40,7 @@ class HyperGCNConv(nn.Module):
         out_channels: int,
         mediators: bool = True,
         weighting: Weighting = "paper",
-        pairs: Pairs = "projection",
+        pairs: Search = "projection",
         bias: bool = True,
     ) -> None:
         super().__init__()

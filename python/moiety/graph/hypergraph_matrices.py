@@ -24,6 +24,7 @@ __all__ = [
     "find_pairs",
     "hgnn_factors",
     "laplacian",
+    "search_pairs",
     "signal_dtype",
     "uses_code",
 ]
@@ -86,18 +87,26 @@ def find_pairs(hypergraph: Hypergraph, signal: Tensor, search: Search, projectio
         )
     if signal.device.type != "cpu":
         raise ValueError(f"hypergraph: expected the signal on the CPU, got {signal.device}: call .cpu() first")
-    dtype = signal_dtype(signal)
-    values = signal.detach().to(dtype).contiguous()
-    s, i = torch.empty(2, hypergraph.num_hyperedges, dtype=torch.int32)
-    threads = torch.get_num_threads()
-    found = s.data_ptr(), i.data_ptr(), threads
-    if search == "exact":
-        if projection is not None:
-            raise ValueError("hypergraph: exact pairs need no projection: expected None")
-        _EXACT[dtype](hypergraph.native, values.data_ptr(), values.shape[1], *found)
+    if search == "exact" and projection is not None:
+        raise ValueError("hypergraph: exact pairs need no projection: expected None")
+    values = signal.detach().to(signal_dtype(signal)).contiguous()
+    direction = None if search == "exact" else _direction(projection, values.shape[1])
+    from moiety.ops.hypergraph_pairs import traced_pairs
+
+    traced = traced_pairs(hypergraph, values, direction)
+    return (
+        traced if traced is not None else search_pairs(hypergraph.native, hypergraph.num_hyperedges, values, direction)
+    )
+
+
+def search_pairs(native: _core.Hypergraph, hyperedges: int, values: Tensor, direction: Tensor | None) -> Pairs:
+    """The kernel on plain tensors that fit each other; `direction` (h,), float64, or None for exact pairs."""
+    s, i = torch.empty(hyperedges, dtype=torch.int32), torch.empty(hyperedges, dtype=torch.int32)
+    found = s.data_ptr(), i.data_ptr(), torch.get_num_threads()
+    if direction is None:
+        _EXACT[values.dtype](native, values.data_ptr(), values.shape[1], *found)
     else:
-        direction = _direction(projection, values.shape[1])
-        _BY_PROJECTION[dtype](hypergraph.native, values.data_ptr(), values.shape[1], direction.data_ptr(), *found)
+        _BY_PROJECTION[values.dtype](native, values.data_ptr(), values.shape[1], direction.data_ptr(), *found)
     return s, i
 
 

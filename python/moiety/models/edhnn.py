@@ -9,7 +9,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from moiety.graph import Hypergraph
-from moiety.models.graph_parts import FeatureDropout, sizes
+from moiety.models.graph_parts import sizes
+from moiety.models.hypergraph_parts import HyperDropout
 from moiety.models.parts import Activation, make_activation
 from moiety.models.registry import register_model
 from moiety.nn.graph import Features
@@ -36,7 +37,7 @@ class StarNetwork(nn.Module):
         in_features, hidden, num_classes = shape
         sizes(in_features, hidden, layers + 1, num_classes)  # refuses what is not positive
         depth, width = classifier
-        self.dropout = FeatureDropout(dropout)
+        self.dropout = HyperDropout(dropout)
         self.lin = SparseLinear(in_features, hidden)
         self.convs = nn.ModuleList(build() for _ in range(layers))
         self.activations = nn.ModuleList(make_activation(activation, hidden) for _ in range(layers + 1))

@@ -9,7 +9,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from moiety.graph import Hypergraph
-from moiety.models.graph_parts import FeatureDropout, sizes
+from moiety.models.graph_parts import sizes
+from moiety.models.hypergraph_parts import HyperDropout
 from moiety.models.parts import Activation, make_activation
 from moiety.models.registry import register_model
 from moiety.nn.graph import Features
@@ -30,7 +31,7 @@ class HyperMLP(nn.Module):
         if hlr < 0:
             raise ValueError(f"hlr must not be negative, got {hlr}")
         self.hlr = hlr
-        self.dropouts = nn.ModuleList(FeatureDropout(dropout if i else 0.0) for i in range(len(shapes)))
+        self.dropouts = nn.ModuleList(HyperDropout(dropout if i else 0.0) for i in range(len(shapes)))
         self.lins = nn.ModuleList(SparseLinear(*shape) for shape in shapes)
         self.activations = nn.ModuleList(make_activation(activation, out) for _, out in shapes[:-1])
         self.activations.append(nn.Identity())

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, cast, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from moiety.graph import Graph, Hypergraph
 from moiety.models.graph_parts import FeatureDropout
 from moiety.models.parts import Activation, make_activation
 from moiety.nn.graph import Features
+from moiety.nn.hypergraph.dropout import quick_dropout
 
-__all__ = ["Convolutions", "Regularised"]
+__all__ = ["Convolutions", "HyperDropout", "Regularised"]
 
 
 @runtime_checkable
@@ -21,6 +23,18 @@ class Regularised(Protocol):
 
     def penalty(self, logits: Tensor, hypergraph: Hypergraph) -> Tensor:
         """What a training adds to the cross entropy, a number; logits (nodes, classes)."""
+
+
+class HyperDropout(FeatureDropout):
+    """`FeatureDropout` by `quick_dropout`."""
+
+    def forward(self, x: Features) -> Features:
+        if not self.training or not self.p:
+            return x
+        if isinstance(x, Graph):
+            entries = torch.ones(x.num_edges) if x.weight is None else x.weight
+            return x.with_weight(quick_dropout(entries, self.p))
+        return quick_dropout(x, self.p)
 
 
 class Convolutions(nn.Module):
@@ -36,7 +50,7 @@ class Convolutions(nn.Module):
         last_activation: bool = False,
     ) -> None:
         super().__init__()
-        self.dropouts = nn.ModuleList(FeatureDropout(dropout if i else input_dropout) for i in range(len(shapes)))
+        self.dropouts = nn.ModuleList(HyperDropout(dropout if i else input_dropout) for i in range(len(shapes)))
         self.convs = nn.ModuleList(build(*shape) for shape in shapes)
         self.activations = nn.ModuleList(make_activation(activation, out) for _, out in shapes)
         if not last_activation:

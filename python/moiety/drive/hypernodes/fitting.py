@@ -39,7 +39,9 @@ def fit_split(
     """
     nodes, others = data.split(split)
     labels = data.y[nodes]
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     loss = 0.0
     model.train()
     for epoch in range(config.epochs):

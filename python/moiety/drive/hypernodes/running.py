@@ -55,8 +55,8 @@ class Workshop:
         """One a data set, network and seed; `choice` says which."""
         return [
             Trial("train", seed, choice=_choice(one, model))
-            for one in self.config.sets
             for model in self.config.models
+            for one in self.config.sets
             for seed in self.config.seeds
         ]
 

@@ -27,5 +27,6 @@ PYBIND11_MODULE(_core, m) {
     register_graph(m);
     register_graph_sampling(m);
     register_graph_counted(m);
+    register_topology(m);
     register_hypergraph(m);
 }

@@ -12,4 +12,5 @@ void register_nn(pybind11::module_& m);              // moiety._core.nn
 void register_graph(pybind11::module_& m);           // moiety._core.graph
 void register_graph_counted(pybind11::module_& m);   // moiety._core.graph_counted
 void register_graph_sampling(pybind11::module_& m);  // moiety._core.graph_sampling
+void register_topology(pybind11::module_& m);        // moiety._core.topology
 void register_hypergraph(pybind11::module_& m);      // moiety._core.hypergraph

@@ -1,0 +1,166 @@
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/check.hpp"
+#include "register.hpp"
+#include "topology/barcode.hpp"
+#include "topology/events.hpp"
+#include "topology/flag.hpp"
+
+namespace py = pybind11;
+namespace topology = moiety::topology;
+using moiety::check;
+
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+std::span<const T> in(const Array<T>& a) {
+    return {a.data(), static_cast<size_t>(a.size())};
+}
+
+// The array takes the vector's memory.
+template <class T>
+Array<T> give(std::vector<T>&& values) {
+    auto held = std::make_unique<std::vector<T>>(std::move(values));
+    const auto size = static_cast<py::ssize_t>(held->size());
+    T* data = held->data();
+    const py::capsule owner(held.release(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+    return Array<T>({size}, data, owner);
+}
+
+template <class T>
+Array<T> copy(const std::vector<T>& values) {
+    return give(std::vector<T>(values));
+}
+
+py::tuple give(topology::Bars&& bars) {
+    return py::make_tuple(give(std::move(bars.dimension)), give(std::move(bars.first)), give(std::move(bars.last)),
+                          give(std::move(bars.kind)));
+}
+
+py::dict give(const topology::Work& w) {
+    py::dict d;
+    d["cells"] = w.cells;
+    d["matched"] = w.matched;
+    d["critical"] = w.critical;
+    d["blocks"] = w.blocks;
+    d["columns"] = w.columns;
+    d["additions"] = w.additions;
+    d["entries"] = w.entries;
+    d["stored"] = w.stored;
+    d["bytes"] = w.bytes;
+    return d;
+}
+
+void check_dimension(int max_dimension) {
+    check(max_dimension >= 0 && max_dimension <= 120, "max_dimension: expected 0 to 120, got ", max_dimension);
+}
+
+topology::Cells of_events(const Array<int64_t>& start, const Array<int32_t>& vertex, const Array<uint8_t>& insertion) {
+    const py::gil_scoped_release release;
+    return topology::cells_of_events({in(start), in(vertex)}, in(insertion));
+}
+
+std::pair<topology::Cells, Array<int32_t>> of_intervals(const Array<int64_t>& start, const Array<int32_t>& vertex,
+                                                        const Array<int32_t>& enter, const Array<int32_t>& exit,
+                                                        int32_t positions) {
+    std::vector<int32_t> order;
+    topology::Cells cells;
+    {
+        const py::gil_scoped_release release;
+        cells = topology::cells_of_intervals({in(start), in(vertex)}, in(enter), in(exit), positions, order);
+    }
+    return {std::move(cells), give(std::move(order))};
+}
+
+topology::Snapshots snapshots(int32_t nodes, const Array<int64_t>& start, const Array<int32_t>& tail,
+                              const Array<int32_t>& head) {
+    topology::Snapshots s{nodes, in(start), in(tail), in(head)};
+    s.validate();
+    return s;
+}
+
+topology::Mode mode(int number) {
+    check(number == 0 || number == 1, "mode: expected 0 (paper) or 1 (code), got ", number);
+    return static_cast<topology::Mode>(number);
+}
+
+topology::Cells of_snapshots(int32_t nodes, const Array<int64_t>& start, const Array<int32_t>& tail,
+                             const Array<int32_t>& head, int which, int max_dimension) {
+    check_dimension(max_dimension);
+    const py::gil_scoped_release release;
+    return topology::flag_cells(topology::timed_graph(snapshots(nodes, start, tail, head), mode(which)), max_dimension);
+}
+
+topology::Cells of_timed_graph(int32_t positions, const Array<int32_t>& vertex_enter, const Array<int32_t>& vertex_exit,
+                               const Array<int32_t>& tail, const Array<int32_t>& head, const Array<int32_t>& enter,
+                               const Array<int32_t>& exit, int max_dimension) {
+    check_dimension(max_dimension);
+    check(vertex_enter.size() == vertex_exit.size() && tail.size() == head.size() && tail.size() == enter.size() &&
+              tail.size() == exit.size(),
+          "timed graph: expected as many first as last positions of vertices, and as many tails, heads, first and last "
+          "positions of edges");
+    topology::TimedGraph g;
+    g.positions = positions;
+    const auto fill = [](std::vector<int32_t>& to, const Array<int32_t>& from) {
+        to.assign(from.data(), from.data() + from.size());
+    };
+    fill(g.vertex_enter, vertex_enter);
+    fill(g.vertex_exit, vertex_exit);
+    fill(g.tail, tail);
+    fill(g.head, head);
+    fill(g.enter, enter);
+    fill(g.exit, exit);
+    const py::gil_scoped_release release;
+    return topology::flag_cells(g, max_dimension);
+}
+
+topology::BarcodeOptions options(int max_dimension, bool compressed, int64_t block, double alive) {
+    check_dimension(max_dimension);
+    check(block >= 1 && alive >= 0, "blocks: expected at least one cell and a ratio >= 0, got ", block, " and ", alive);
+    return {max_dimension, compressed, {block, alive}};
+}
+
+py::tuple barcode(const topology::Cells& cells, int max_dimension, bool compressed, int64_t block, double alive) {
+    const auto how = options(max_dimension, compressed, block, alive);
+    topology::Work work;
+    topology::Bars bars;
+    {
+        const py::gil_scoped_release release;
+        bars = topology::barcode(cells, how, work);
+    }
+    return py::make_tuple(give(std::move(bars)), give(work));
+}
+
+}  // namespace
+
+void register_topology(py::module_& parent) {
+    auto m = parent.def_submodule("topology", "Zigzag persistence.");
+    py::class_<topology::Cells>(m, "Cells", "A zigzag of cell complexes (csrc/topology/cells.hpp).")
+        .def("__len__", &topology::Cells::size)
+        .def_readonly("positions", &topology::Cells::positions)
+        .def_property_readonly("bytes", &topology::Cells::bytes)
+        .def("dimension", [](const topology::Cells& c) { return copy(c.dimension); })
+        .def("enter", [](const topology::Cells& c) { return copy(c.enter); })
+        .def("exit", [](const topology::Cells& c) { return copy(c.exit); })
+        .def("boundary", [](const topology::Cells& c) { return py::make_tuple(copy(c.start), copy(c.face)); })
+        .def("validate", [](const topology::Cells& c) { topology::validate(c); });
+    m.def("cells_of_events", &of_events, py::arg("start"), py::arg("vertex"), py::arg("insertion"));
+    m.def("cells_of_intervals", &of_intervals, py::arg("start"), py::arg("vertex"), py::arg("enter"), py::arg("exit"),
+          py::arg("positions"));
+    m.def("cells_of_snapshots", &of_snapshots, py::arg("nodes"), py::arg("start"), py::arg("tail"), py::arg("head"),
+          py::arg("mode"), py::arg("max_dimension"));
+    m.def("cells_of_timed_graph", &of_timed_graph, py::arg("positions"), py::arg("vertex_enter"),
+          py::arg("vertex_exit"), py::arg("tail"), py::arg("head"), py::arg("enter"), py::arg("exit"),
+          py::arg("max_dimension"));
+    m.def("barcode", &barcode, py::arg("cells"), py::arg("max_dimension"), py::arg("compressed"), py::arg("block"),
+          py::arg("alive"));
+}

@@ -47,14 +47,14 @@ class Layer(nn.Module):
         given, recurrent = [], []
         for conv in (self.gate, self.update):
             of_inputs, of_state, bias = conv.split(embeddings, self.in_features)
-            given.append(torch.baddbmm(bias, shared, of_inputs).view(nodes, steps, batch, -1))
+            given.append(torch.baddbmm(bias, shared, of_inputs).view(nodes, steps, batch, -1).unbind(1))
             recurrent.append(of_state)
         state = x.new_zeros(nodes, batch, self.hidden)
         states = []
         for step in range(steps):
-            gates = torch.sigmoid(torch.baddbmm(given[0][:, step], spread(supports, state), recurrent[0]))
+            gates = torch.sigmoid(torch.baddbmm(given[0][step], spread(supports, state), recurrent[0]))
             z, r = gates.chunk(2, -1)
-            candidate = torch.tanh(torch.baddbmm(given[1][:, step], spread(supports, z * state), recurrent[1]))
+            candidate = torch.tanh(torch.baddbmm(given[1][step], spread(supports, z * state), recurrent[1]))
             state = candidate + r * (state - candidate)
             states.append(state)
         return torch.stack(states, 1)  # (N, T, B, hidden)

@@ -98,7 +98,7 @@ class ZigzagLayer(nn.Module):
         for conv in (self.gate, self.update):
             weights = node_weights(embeddings, conv.weights)  # (N, K, in + hidden, out / 2)
             of_inputs, of_state = weights[:, :, : self.inputs].flatten(1, 2), weights[:, :, self.inputs :].flatten(1, 2)
-            given.append(torch.bmm(shared, of_inputs).view(nodes, steps, batch, -1))
+            given.append(torch.bmm(shared, of_inputs).view(nodes, steps, batch, -1).unbind(1))
             recurrent.append(of_state)
             features, temporal = conv.features(zpi), conv.temporal(x, embeddings)
             spatial, rest = (embeddings @ conv.bias).unsqueeze(1).chunk(2, -1)  # (N, 1, out / 2) each
@@ -108,7 +108,7 @@ class ZigzagLayer(nn.Module):
         r, settled = torch.sigmoid(constant[0]), torch.tanh(constant[1])  # (N, B, hidden), (N, B, hidden / 2)
 
         def spatial_half(which: int, step: int, state: Tensor) -> Tensor:
-            product = torch.baddbmm(given[which][:, step], spread(supports, state), recurrent[which])
+            product = torch.baddbmm(given[which][step], spread(supports, state), recurrent[which])
             features = topology[which]
             return offsets[which] + (product if features is None else product * features)
 

@@ -47,9 +47,12 @@ class HyperModelConfig:
     label: str = ""  # what tables call it; else its name
     options: dict[str, Any] = field(default_factory=dict)  # its arguments; in_features and num_classes come from data
     options_on: dict[str, Any] = field(default_factory=dict)  # by data set, before `options`: {"planted" = {...}}
+    seeds: tuple[int, ...] = ()  # its own; none: the run's
     fit: HyperFitConfig = field(default_factory=HyperFitConfig)
 
     def __post_init__(self) -> None:
+        if self.seeds:
+            _different("seeds", self.seeds)
         if any(not isinstance(options, dict) for options in self.options_on.values()):
             raise ValueError(f"expected a table of options a data set in options_on, found {self.options_on}")
 

@@ -21,7 +21,7 @@ from moiety.models import create_model, save_network
 
 from ..display import display
 from ..distributed import agree, process_group
-from ..files import read_json, write_atomic
+from ..files import read_json, write_atomic, write_json
 from ..folder import open_run
 from ..place import RESULT, WEIGHTS, Place
 from ..running import Where, make_trials
@@ -31,6 +31,8 @@ from .fitting import fit_split
 from .results import HyperResults, Outcome, read_hyper_results, write_hyper_results
 
 __all__ = ["Workshop", "run", "summary"]
+
+SO_FAR = "splits.json"  # what a trial that was killed goes on from
 
 
 class Workshop:
@@ -57,7 +59,7 @@ class Workshop:
             Trial("train", seed, choice=_choice(one, model))
             for model in self.config.models
             for one in self.config.sets
-            for seed in self.config.seeds
+            for seed in model.seeds or self.config.seeds
         ]
 
     def make(self, trial: Trial) -> dict[str, Any]:
@@ -77,32 +79,38 @@ class Workshop:
         data, options = self.data(one), self.options(model, one)
         splits = self.config.splits or tuple(range(1, data.num_splits + 1))
         tell = place.progress("nodes")
-        outcomes = []
-        for i, split in enumerate(splits):
+        so_far = place.folder / SO_FAR
+        done: list[dict[str, Any]] = agree(lambda: read_json(so_far)["outcomes"] if so_far.exists() else [])
+        for i, split in enumerate(splits[len(done) :], len(done)):
             started = time.monotonic()
             torch.manual_seed(trial.seed * 1_000_003 + split)
             network = create_model(model.name, **options)
 
-            def told(epoch: int, loss: float, split: int = split, done: int = i) -> None:
-                tell({"phase": f"split {split}", "epoch": done, "epochs": len(splits), "step": epoch + 1,
+            def told(epoch: int, loss: float, split: int = split, place: int = i) -> None:
+                tell({"phase": f"split {split}", "epoch": place, "epochs": len(splits), "step": epoch + 1,
                       "steps": model.fit.epochs, "loss": loss})  # fmt: skip
 
             found = fit_split(network, data, split, model.fit, told)
-            spent = round(time.monotonic() - started, 3)
-            outcomes.append({"split": split, **vars(found), "spent": spent})
-            if i == 0 and trial.seed == self.config.seeds[0]:
+            if i == 0 and trial.seed == (model.seeds or self.config.seeds)[0]:
                 self._keep(place.folder / WEIGHTS, network, model, one, split)
+            spent = round(time.monotonic() - started, 3)
+            done.append({"split": split, **vars(found), "spent": spent})
+            if place.writes:
+                write_json(so_far, {"outcomes": done})
+        parameters = sum(p.numel() for p in create_model(model.name, **options).parameters())
         place.finish(
             {
                 "dataset": one.name,
                 "model": model.title,
                 "seed": trial.seed,
-                "outcomes": outcomes,
-                "test": sum(float(o["test"]) for o in outcomes) / len(outcomes),
-                "parameters": sum(p.numel() for p in network.parameters()),
-                "spent": round(sum(float(o["spent"]) for o in outcomes), 3),
+                "outcomes": done,
+                "test": sum(outcome["test"] for outcome in done) / len(done),
+                "parameters": parameters,
+                "spent": round(sum(outcome["spent"] for outcome in done), 3),
             }
         )
+        if place.writes:
+            so_far.unlink(missing_ok=True)
 
     def _keep(self, path: Path, network: nn.Module, model: HyperModelConfig, one: HyperSetConfig, split: int) -> None:
         data = self.data(one)

@@ -1,4 +1,4 @@
-"""Networks for hypergraphs: registered, of the published size, equal on sparse features, saved and loaded; last ReLU."""
+"""Networks for hypergraphs: registered, of the published size, equal on sparse features, saved and loaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a run is asked to do: one TOML file, or the name of a shipped one, as frozen dataclasses.
 
 `moiety search` and `moiety train` read the same file; each section says which of them uses it. `moiety train` reads
-files with `task = "nodes"` or `"hypernodes"` as well, whose settings are in `nodes.config` and `hypernodes.config`.
+files with `task = "nodes"`, `"hypernodes"` or `"forecast"` as well, whose settings are in `nodes.config` and so on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from moiety.search import FitConfig, SearchConfig
 
+from .forecast.config import ForecastConfig
 from .hypernodes.config import HypernodesConfig
 from .nodes.config import NodesConfig
 from .settings import SettingsError, assign, build
@@ -38,7 +39,11 @@ __all__ = [
 SHIPPED = Path(__file__).parent / "configs"
 # What `task` may say beside "images", each a package of its own: `moiety.drive.nodes` has config, running, results, and
 # `moiety.drive.report.nodes` the page.
-TASKS: dict[str, type[NodesConfig] | type[HypernodesConfig]] = {"nodes": NodesConfig, "hypernodes": HypernodesConfig}
+TASKS: dict[str, type[NodesConfig] | type[HypernodesConfig] | type[ForecastConfig]] = {
+    "nodes": NodesConfig,
+    "hypernodes": HypernodesConfig,
+    "forecast": ForecastConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ class RunConfig:
             raise ValueError(f"expected at least one thread, found {self.threads}")
 
 
-TaskConfig = RunConfig | NodesConfig | HypernodesConfig
+TaskConfig = RunConfig | NodesConfig | HypernodesConfig | ForecastConfig
 
 
 def shipped() -> list[str]:

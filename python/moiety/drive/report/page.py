@@ -15,6 +15,7 @@ from ..metrics import read_metrics
 from ..results import Group, Network, Results, comparison, read_results, summarise
 from ..settings import to_dict
 from . import parts, plots
+from .forecast import ForecastRun
 from .markdown import markdown
 from .shown import Shown
 
@@ -82,7 +83,9 @@ def _run_document(run: Run) -> dict[str, Any]:
 
 
 def picture(run: Shown) -> str:
-    """Accuracy against latency as an SVG file."""
+    """The main figure as an SVG file: accuracy against latency, or of forecasts a window's topology."""
+    if isinstance(run, ForecastRun):
+        return run.picture(STYLE.read_text())
     if not isinstance(run, Run):
         raise ValueError(f"{run.folder} is a run of another task than images, which weighs no latency: leave --svg out")
     return plots.accuracy_image(run.results, STYLE.read_text())

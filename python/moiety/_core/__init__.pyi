@@ -7,6 +7,7 @@ from moiety._core import hypergraph as hypergraph
 from moiety._core import mpc as mpc
 from moiety._core import nn as nn
 from moiety._core import ring as ring
+from moiety._core import topology as topology
 
 __version__: str
 

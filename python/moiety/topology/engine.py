@@ -1,0 +1,104 @@
+"""From filtrations and snapshots to barcodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from moiety._core import topology as _topology
+from moiety.topology.barcode import Barcode
+from moiety.topology.filtration import Filtration
+from moiety.topology.snapshots import Mode, Snapshots, as_snapshots, snapshots_filtration, window_instants
+
+__all__ = ["WindowBarcodes", "snapshots_barcode", "zigzag", "zigzag_windows"]
+
+BLOCK_CELLS, BLOCK_ALIVE = 512, 2.0  # csrc/topology/coned.hpp
+
+
+def zigzag(filtration: Filtration, max_dimension: int = 1) -> Barcode:
+    """The barcode over Z2, of dimensions 0, ..., max_dimension, of any sequence of insertions and deletions.
+
+    Exact, one thread; cells above dimension max_dimension + 1 are not looked at. After T. K. Dey and T. Hou, Fast
+    computation of zigzag persistence (ESA 2022); csrc/topology says how.
+    """
+    bars, _ = _topology.barcode(filtration.cells, max_dimension, True, BLOCK_CELLS, BLOCK_ALIVE)
+    return Barcode(*bars, filtration.instants)
+
+
+def snapshots_barcode(
+    snapshots: Snapshots | ArrayLike, alpha: float | None = None, mode: Mode = "paper", max_dimension: int = 1
+) -> Barcode:
+    """The barcode of a whole sequence of snapshots, of however many steps: see `snapshots_filtration`."""
+    return zigzag(snapshots_filtration(snapshots, alpha, mode, max_dimension), max_dimension)
+
+
+class WindowBarcodes(Sequence[Barcode]):
+    """The barcodes of all windows of W consecutive snapshots, cut from the barcode of the whole when they are asked for.
+
+    A zigzag module restricted to part of its sequence has the restricted bars, so nothing is computed twice. Window k
+    holds snapshots k `stride`, ..., k `stride` + W - 1; its instants are counted from its first snapshot.
+    """
+
+    def __init__(self, whole: Barcode, window: int, stride: int = 1) -> None:
+        self.whole, self.window, self.stride = whole, window, stride
+        self._count = ((whole.positions + 1) // 2 - window) // stride + 1
+        # Bars in order of their first position; how long the longest is says how far back a window must look.
+        order = np.argsort(whole.first, kind="stable")
+        self._sorted = whole.select(order)
+        self._reach = np.maximum.accumulate(self._sorted.last) if len(whole) else np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Barcode: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Barcode]: ...
+    def __getitem__(self, index: int | slice) -> Barcode | Sequence[Barcode]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"window: expected one of {len(self)}, got {index}")
+        first = 2 * self.stride * (index % len(self))
+        last = first + 2 * self.window - 2
+        begin = int(np.searchsorted(self._reach, first))  # no bar before this one reaches the window
+        end = int(np.searchsorted(self._sorted.first, last, "right"))
+        near = slice(begin, end)
+        meets = self._sorted.last[near] >= first
+        bars = [a[near][meets] for a in (self._sorted.dimension, self._sorted.first, self._sorted.last)]
+        code = self._sorted.code[near][meets].copy()
+        code[bars[1] <= first] &= 2
+        code[bars[2] >= last] &= 1
+        bars[1], bars[2] = np.maximum(bars[1], first) - first, np.minimum(bars[2], last) - first
+        order = np.lexsort((code, bars[2], bars[1], bars[0]))
+        return Barcode(*(a[order] for a in bars), code[order], window_instants(self.window))
+
+    def __iter__(self) -> Iterator[Barcode]:
+        return (self[k] for k in range(len(self)))
+
+
+def zigzag_windows(
+    snapshots: Snapshots | ArrayLike,
+    window: int,
+    alpha: float | None = None,
+    mode: Mode = "paper",
+    max_dimension: int = 1,
+    stride: int = 1,
+) -> WindowBarcodes:
+    """The barcodes of every window of `window` consecutive snapshots: those at k `stride`, for as many as there are.
+
+    snapshots: `Snapshots`, or symmetric weights (T, N, N) with `alpha`, the largest weight of an edge that is there
+    (0 is no edge). Births and deaths are in steps from the window's first snapshot, on the half-integers
+    0, 1/2, ..., window - 1: i is snapshot i, i + 1/2 the union of i and i + 1. mode: see `snapshots_filtration`.
+
+    Raises ValueError for a window of no steps or of more than there are, and what `Snapshots` refuses.
+    """
+    graphs = as_snapshots(snapshots, alpha)
+    if not 1 <= window <= len(graphs):
+        raise ValueError(f"window: expected 1 to {len(graphs)} steps, as many as the series has, got {window}")
+    if stride < 1:
+        raise ValueError(f"stride: expected at least 1, got {stride}")
+    return WindowBarcodes(snapshots_barcode(graphs, mode=mode, max_dimension=max_dimension), window, stride)

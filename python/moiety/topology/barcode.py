@@ -44,13 +44,11 @@ class Barcode:
         self.instants: Reals = np.asarray(instants, np.float64)
         if self.instants.ndim != 1 or self.instants.size < 1 or np.any(np.diff(self.instants) < 0):
             raise ValueError("barcode: expected instants that never fall, one an arrow and one for the end")
-        arrays = [np.asarray(dimension, np.int64), np.asarray(first, np.int64), np.asarray(last, np.int64)]
+        arrays: list[NDArray[Any]] = [np.asarray(a, np.int64) for a in (dimension, first, last)]
         kinds = np.asarray(code, np.uint8)
-        if {a.shape for a in (*arrays, kinds)} != {(arrays[0].size,)}:
-            raise ValueError(
-                "barcode: expected four vectors of one length, got shapes "
-                + ", ".join(str(a.shape) for a in (*arrays, kinds))
-            )
+        shapes = [a.shape for a in arrays] + [kinds.shape]
+        if set(shapes) != {(arrays[0].size,)}:
+            raise ValueError(f"barcode: expected four vectors of one length, got shapes {shapes}")
         self.dimension, self.first, self.last = arrays
         self.code: NDArray[np.uint8] = kinds
         if self.first.size and not (
@@ -136,7 +134,7 @@ class Barcode:
     def restrict(self, first: int, last: int) -> Barcode:
         """The bars of K_first, ..., K_last alone, which are these bars cut: ends that were cut off are closed.
 
-        The instants of the cut ends are those of the sequence's part: the arrow into K_first, and the one out of K_last.
+        The instants of the cut ends are those of the arrows into K_first and out of K_last.
         """
         if not 0 <= first <= last < self.positions:
             raise ValueError(f"restrict: expected 0 <= first <= last < {self.positions}, got {first} and {last}")

@@ -36,7 +36,7 @@ def snapshots_barcode(
 
 
 class WindowBarcodes(Sequence[Barcode]):
-    """The barcodes of all windows of W consecutive snapshots, cut from the barcode of the whole when they are asked for.
+    """The barcodes of all windows of W consecutive snapshots, cut from that of the whole when they are asked for.
 
     A zigzag module restricted to part of its sequence has the restricted bars, so nothing is computed twice. Window k
     holds snapshots k `stride`, ..., k `stride` + W - 1; its instants are counted from its first snapshot.
@@ -72,9 +72,9 @@ class WindowBarcodes(Sequence[Barcode]):
         code = self._sorted.code[near][meets].copy()
         code[bars[1] <= first] &= 2
         code[bars[2] >= last] &= 1
-        bars[1], bars[2] = np.maximum(bars[1], first) - first, np.minimum(bars[2], last) - first
-        order = np.lexsort((code, bars[2], bars[1], bars[0]))
-        return Barcode(*(a[order] for a in bars), code[order], window_instants(self.window))
+        dimension, begins, ends = bars[0], np.maximum(bars[1], first) - first, np.minimum(bars[2], last) - first
+        order = np.lexsort((code, ends, begins, dimension))
+        return Barcode(dimension[order], begins[order], ends[order], code[order], window_instants(self.window))
 
     def __iter__(self) -> Iterator[Barcode]:
         return (self[k] for k in range(len(self)))

@@ -63,7 +63,7 @@ class Filtration:
     - `from_lifetimes`: many at a time;
     - `moiety.topology.snapshots_filtration`, `rips`, `power` and `weight_rank` make them of graphs and distances.
 
-    ``positions`` is how many complexes there are, ``len()`` how many cells: a simplex counts again each time it returns.
+    ``positions`` is how many complexes there are, ``len()`` how many cells: a simplex counts each time it returns.
     """
 
     def __init__(self, events: Iterable[Event] = (), times: ArrayLike | None = None) -> None:

@@ -21,6 +21,7 @@ from moiety.data.networks import DYNAMIC, TOKENS
 from moiety.data.series import EdgeSeries, SeriesData, edge_weights, undirected
 from moiety.data.series_names import DYNAMIC as NAMED
 from moiety.data.traffic import gaussian_weights, read_distances, read_pems, read_road_graph, read_speeds
+from moiety.topology import Snapshots
 
 
 def test_undirected() -> None:
@@ -52,6 +53,11 @@ def test_edges_by_step() -> None:
     assert len(later) == 2
     assert later.step(1)[0].tolist() == pairs.tolist()
     assert later.step(1)[1].tolist() == [0.5, 0.6]
+    thin = edges.snapshots(0.35)
+    assert thin.start.tolist() == [0, 2, 3, 3]
+    assert thin.head.tolist() == [1, 2, 1]
+    from_matrices = Snapshots.from_weights(3, pairs.T, np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]), 0.35)
+    assert np.array_equal(from_matrices.tail, thin.tail)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from moiety.topology import Snapshots
 
 __all__ = ["EdgeSeries", "SeriesData", "Weighting", "edge_weights", "undirected"]
 
@@ -20,7 +23,8 @@ SAME = 1e-5  # the weight of an edge between equal ends: 0 would be no edge in t
 class EdgeSeries:
     """The weighted, undirected edges of every step: those of step t are `pairs[:, indptr[t] : indptr[t + 1]]`.
 
-    indptr: int64 (T + 1,). pairs: int64 (2, E) of nodes u < v, each once a step. weight: float64 (E,), nonnegative.
+    indptr: int64 (T + 1,). pairs: int64 (2, E) of nodes u < v, rising, each once a step. weight: float64 (E,), at least
+    0.
     """
 
     num_nodes: int
@@ -56,6 +60,15 @@ class EdgeSeries:
         return EdgeSeries(
             self.num_nodes, self.indptr[start : stop + 1] - low, self.pairs[:, low:high], self.weight[low:high]
         )
+
+    def snapshots(self, alpha: float) -> Snapshots:
+        """The edges of at most that weight, as `moiety.topology.zigzag_windows` takes them."""
+        from moiety.topology import Snapshots
+
+        kept = self.weight <= alpha
+        start = np.concatenate([[0], np.cumsum(kept)])[self.indptr]
+        tail, head = self.pairs[:, kept].astype(np.int32)
+        return Snapshots(self.num_nodes, start, np.ascontiguousarray(tail), np.ascontiguousarray(head))
 
     @staticmethod
     def fixed(num_nodes: int, pairs: npt.NDArray[np.int64], weight: npt.NDArray[np.float64]) -> EdgeSeries:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +13,10 @@ from torch import Tensor
 
 from moiety.data.series import SeriesData
 from moiety.nn import ZigzagImage
-from moiety.topology.image import histograms, spans
+from moiety.topology import Barcode, histograms, spans, zigzag_windows
 
 from ..settings import to_dict
 from .config import TopologyConfig
-
-if TYPE_CHECKING:
-    from moiety.topology import Barcode
 
 __all__ = ["Images", "barcodes", "make_images"]
 
@@ -30,10 +26,8 @@ LENGTH = 512  # steps whose barcodes are in memory at once
 
 def barcodes(data: SeriesData, lag: int, config: TopologyConfig, start: int, stop: int) -> Sequence[Barcode]:
     """Of the windows that begin at steps start, ..., stop - 1, each `lag` steps long."""
-    from moiety.topology import zigzag_windows
-
     edges = data.weighted_edges(config.weighting, config.gamma).between(start, stop + lag - 1)
-    return zigzag_windows(edges, window=lag, alpha=config.alpha, mode=config.mode, max_dimension=1)
+    return zigzag_windows(edges.snapshots(config.alpha), window=lag, mode=config.mode, max_dimension=1)
 
 
 class Images:

@@ -43,8 +43,9 @@ from moiety.nn import X2Act
 class Config:
     activation: Literal["relu", "x2"] = "relu"
     widths: str = "32,64,128,128"
+    blocks: str = ""  # of each width but the first, else one
     identity: str = ""  # paths of activations that are left out, as a search found
-    init: str = ""  # an exported network to take the weights from that have the same shape
+    init: str = ""  # an exported network to begin as, where this one has no more blocks and channels
     epochs: int = 30
     data: str | None = None  # else MOIETY_DATA, else ../shared/data
     out: str = "runs"
@@ -85,8 +86,7 @@ def main() -> None:
 
     model = make_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init:
-        start, own = load_network(config.init)[0].state_dict(), model.state_dict()
-        model.load_state_dict(own | {key: value for key, value in start.items() if own[key].shape == value.shape})
+        begin_as(model, cast(ResNetCifar, load_network(config.init)[0]))
     averaged = make_network(config).eval()
     averaged.load_state_dict(model.state_dict())
     optimizer = make_optimizer(model, config)
@@ -188,11 +188,31 @@ def parse() -> Config:
 
 
 def make_network(config: Config) -> ResNetCifar:
-    model = resnet_cifar(config.activation, widths=[int(width) for width in config.widths.split(",")])
+    widths, blocks = ([int(n) for n in numbers.split(",") if n] for numbers in (config.widths, config.blocks))
+    model = resnet_cifar(config.activation, widths=widths, blocks=blocks)
     for path in filter(None, config.identity.split(",")):
         parent, _, name = path.rpartition(".")
         setattr(model.get_submodule(parent), name, nn.Identity())
     return model
+
+
+@torch.no_grad()
+def begin_as(model: ResNetCifar, other: ResNetCifar) -> None:
+    """Takes over `other` for each stage's blocks and channels, the first ones; a block more begins as none."""
+    theirs = other.state_dict()
+    names: dict[str, str] = {}
+    ours = at = 0
+    for count, known in zip(model.blocks, other.blocks, strict=True):
+        names |= {f"layers.{ours + i}.": f"layers.{at + i}." for i in range(min(count, known))}
+        for block in list(model.layers)[ours + known : ours + count]:
+            nn.init.zeros_(cast(Any, block).bn2.weight)
+        ours, at = ours + count, at + known
+    for name, value in model.state_dict().items():
+        layer = name[: name.index(".", 7) + 1] if name.startswith("layers.") else ""
+        source = theirs.get(names.get(layer, layer) + name[len(layer) :]) if layer in names or not layer else None
+        if source is not None:
+            shared = tuple(slice(min(a, b)) for a, b in zip(value.shape, source.shape, strict=True))
+            value[shared] = source[shared]
 
 
 def make_optimizer(model: ResNetCifar, config: Config) -> torch.optim.SGD:
@@ -383,7 +403,12 @@ def export(model: ResNetCifar, path: Path, train: Cifar10, test: Cifar10, epochs
     rounded = cast(ResNetCifar, rounded.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     accuracy, test_bounds = evaluate(rounded, test)
     train_accuracy, bounds = evaluate(rounded, train)
-    kwargs = {"activation": config.activation, "widths": model.widths, "num_classes": model.num_classes}
+    kwargs = {
+        "activation": config.activation,
+        "widths": model.widths,
+        "num_classes": model.num_classes,
+        "blocks": model.blocks,
+    }
     left_out = config.identity.split(",")
     gates = {path: "identity" if path in left_out else config.activation for path in activation_paths(model)}
     metadata = {

@@ -58,3 +58,18 @@ def test_rejects_large_images() -> None:
 def test_rejects_no_widths() -> None:
     with pytest.raises(ValueError, match="widths"):
         resnet_cifar(widths=())
+
+
+def test_more_blocks_of_a_width() -> None:
+    model = resnet_cifar(widths=(4, 6, 8), blocks=(2, 1)).eval()
+    assert [block.conv1.stride for block in model.layers] == [(2, 2), (1, 1), (2, 2)]
+    x = torch.rand(2, 6, 8, 8)  # as behind an activation
+    nn.init.zeros_(model.layers[1].bn2.weight)  # type: ignore[arg-type, union-attr]
+    torch.testing.assert_close(model.layers[1](x), x)
+    assert model(torch.zeros(1, 3, 16, 16)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("blocks", [(1,), (1, 1, 1), (0, 1)])
+def test_rejects_blocks_that_do_not_fit_the_widths(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="blocks must have one number, at least 1, for each of 2 widths"):
+        resnet_cifar(widths=(4, 6, 8), blocks=blocks)

@@ -26,8 +26,8 @@ GRID = 257  # points of each interval at which errors are looked up
 @dataclass(frozen=True)
 class Start:
     """coefficients (degree + 1, numbers) of t^0, t^1, ..; steps of Newton's that follow; error: what then is left of
-    1 / sqrt(d), relatively, before rounding; first: the least and the largest value of the polynomial; drift: that of
-    d y^2 / 2 before every step."""
+    1 / sqrt(d), relatively, before rounding; first: the least and the largest value of the polynomial; halves: those
+    of d y^2 / 2 before every step."""
 
     coefficients: Floats
     steps: int
@@ -49,7 +49,7 @@ def interpolate(lo: Floats, hi: Floats, degree: int) -> Floats:
 
 def choose_start(lo: Floats, hi: Floats, error: float) -> Start:
     """The way of the fewest rounds to a relative error of at most `error` in every [lo, hi], 0 < lo <= hi."""
-    (lo, hi), index = (np.unique(np.stack([lo, hi]), axis=1, return_inverse=True)) if lo.size else ((lo, hi), lo)
+    (lo, hi), index = np.unique(np.stack([lo, hi]), axis=1, return_inverse=True)
     grid = np.linspace(-1, 1, GRID)
     d = (lo + hi) / 2 + np.outer(grid, hi - lo) / 2
     found: list[tuple[int, Start]] = []
@@ -68,6 +68,7 @@ def choose_start(lo: Floats, hi: Floats, error: float) -> Start:
             found.append((rounds + 6 * steps, Start(spread, steps, left, first, tuple(halves))))
     if not found:
         raise ValueError(
-            f"expected intervals whose ends are at most some hundred times apart, found {lo.min():.3g} to {hi.max():.3g}"
+            "expected intervals whose ends are at most some hundred times apart, found some "
+            f"{float((hi / lo).max()):.3g} times apart"
         )
     return min(found, key=lambda option: option[0])[1]

@@ -55,7 +55,7 @@ def requests_of(made: Plan) -> dict[int, range]:
 
 def operation_hops(program: Program, made: Plan, op: Op, requests: range) -> Hops:
     """The hops of one operation; none for a local one."""
-    if not requests and op.kind != "output":
+    if not requests and op.kind not in ("output", "revealed"):
         return []
     x = program.tensors[op.inputs[0]]
     n, word = made.batch * x.size, program.ring // 8
@@ -64,8 +64,18 @@ def operation_hops(program: Program, made: Plan, op: Op, requests: range) -> Hop
             return [(0, n * word)]
         case "truncate" | "extend":
             return [(_plane(n), _plane(n))]
-        case "relu" | "hardtanh" | "maxpool" | "argmax":
+        case "relu" | "hardtanh" | "piecewise" | "maxpool" | "argmax":
             return [hop for request in requests for hop in comparison_hops(made.specs[request])]
+        case "extremes":
+            specs = [made.specs[request] for request in requests]
+            compared = [hop for spec in specs if spec["kind"] != "cross" for hop in comparison_hops(spec)]
+            crosses = [spec["n"] * word for spec in specs if spec["kind"] == "cross"]
+            return compared + [(2 * size, 2 * size) for size in crosses[::2]]
+        case "sparse_multiply":
+            opened = word * made.batch * (x.size + program.tensors[op.inputs[1]].size)
+            return [(opened, opened)]
+        case "revealed":
+            return [(_plane(n), _plane(n))]
         case "square":
             return [(n * word, n * word)]
         case "multiply":

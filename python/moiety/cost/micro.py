@@ -10,6 +10,8 @@
 | depthwise | channels, size, kernel, stride |
 | maxpool, avgpool | channels, size, kernel, stride; maxpool: bits |
 | spmm | channels, nodes, degree |
+| piecewise | n, bits, pieces: sigmoid or tanh by comparisons, with the extension of its result |
+| polynomial | n, degree (3 or 5): sigmoid or tanh on a bounded range, with the truncations before and behind |
 
 Images are square; padding is kernel // 2 for convolutions and none for pools. Values do not matter to any cost: weights
 are random, bounds are zero, and scales are whatever makes a chain a valid program.
@@ -39,9 +41,11 @@ SHAPES: dict[str, dict[str, int]] = {
     "maxpool": {**_IMAGE, "kernel": 2, "stride": 2, "bits": 24},
     "avgpool": {**_IMAGE, "kernel": 2, "stride": 2},
     "spmm": {"channels": 16, "nodes": 1024, "degree": 4},
+    "piecewise": {**_ELEMENTS, "bits": 16, "pieces": 8},
+    "polynomial": {**_ELEMENTS, "degree": 5},
 }
 KINDS = tuple(SHAPES)
-SIDE_BY_SIDE = ("shift", "argmax", "linear", "conv", "depthwise", "maxpool", "avgpool")
+SIDE_BY_SIDE = ("shift", "argmax", "linear", "conv", "depthwise", "maxpool", "avgpool", "piecewise", "polynomial")
 FRACTION = 16
 
 
@@ -188,6 +192,21 @@ def _one(b: _Builder, kind: str, s: Mapping[str, int], x: int) -> int:
             b.pool("sumpool", x, s["kernel"], s["stride"])
         case "spmm":
             return b.sparse(x, s["degree"])
+        case "piecewise":
+            bends = {"thresholds": [0] * s["pieces"], "slopes": [0] * s["pieces"], "offset": 0, "fraction": 0}
+            y = b.op("truncate", x, fraction=0, bits=bits, attrs={"shift": FRACTION})
+            y = b.op(kind, y, attrs={"bits": bits, **bends})
+            return b.op("extend", y, bits=b.ring, attrs={"bits": bits, "signed": False})
+        case "polynomial":
+            w = b.to_integers(x)
+            u = b.op("square", w)
+            if s["degree"] == 5:  # w^2 has a truncation of its own
+                u = b.op(
+                    "truncate", b.op("shift_left", u, fraction=1, attrs={"shift": 1}), fraction=0, attrs={"shift": 1}
+                )
+                u = b.op("add", b.op("square", u), b.op("scale", u, attrs={"factor": 1, "fraction": 0}))
+            y = b.op("shift_left", b.op("multiply", u, w), fraction=FRACTION, attrs={"shift": FRACTION})
+            return b.op("truncate", y, fraction=0, attrs={"shift": FRACTION})
     return x
 
 
@@ -199,6 +218,8 @@ def _shape(kind: str, ring: int, given: Mapping[str, int]) -> dict[str, int]:
     s = {**SHAPES[kind], **given}
     if any(isinstance(value, bool) or not isinstance(value, int) or value < 1 for value in s.values()):
         raise ValueError(f"operator {kind}: expected whole numbers of at least 1, got {s}")
+    if s.get("degree", 3) not in (3, 5):
+        raise ValueError(f"operator {kind}: expected degree 3 or 5, got {s['degree']}")
     if ring not in (32, 64) or s.get("bits", 2) > ring:
         raise ValueError(f"operator {kind}: expected a ring of 32 or 64 bits that holds the values, got {ring}, {s}")
     return s

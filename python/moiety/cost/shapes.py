@@ -113,6 +113,7 @@ def program_layers(program: Program) -> list[Layer]:
     kinds = {
         "relu": "relu",
         "hardtanh": "relu",
+        "piecewise": "relu",
         "maxpool": "maxpool",
         "sumpool": "avgpool",
         "x2": "x2",

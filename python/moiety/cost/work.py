@@ -83,7 +83,7 @@ def work_of(program: Program, made: Plan, op: Op, requests: range, hops: Hops) -
     x, y = tensors[op.inputs[0]], tensors[op.output]
     n_in, n_out = made.batch * x.size, made.batch * y.size
     sent = sum(map(sum, hops))
-    if op.kind in ("relu", "hardtanh", "maxpool", "argmax"):
+    if op.kind in ("relu", "hardtanh", "piecewise", "maxpool", "argmax"):
         if not requests:
             return Work("move", 1, word * (n_in + n_out), n_out)
         specs = [made.specs[request] for request in requests]
@@ -91,6 +91,15 @@ def work_of(program: Program, made: Plan, op: Op, requests: range, hops: Hops) -
         work = sum(spec["n"] * (spec["bits"] - 1 if protocol == "dcf" else 1) for spec in specs)
         prefix = f"{op.kind}-" if op.kind in ("maxpool", "argmax") else ""
         return Work(prefix + protocol, len(hops), sent, work)
+    if op.kind == "extremes":  # a tournament as an argmax's, its products among the bytes
+        specs = [made.specs[request] for request in requests if made.specs[request]["kind"] != "cross"]
+        protocol = specs[0]["kind"]
+        work = sum(spec["n"] * (spec["bits"] - 1 if protocol == "dcf" else 1) for spec in specs)
+        return Work(f"argmax-{protocol}", len(hops), sent, work)
+    if op.kind == "sparse_multiply":  # a product opens two elements, this one what each party sends
+        return Work("multiply", 1, sent, hops[0][0] // word / 2)
+    if op.kind == "revealed":  # planes are exchanged, then a matrix is applied
+        return Work("truncate", 1, sent, n_in)
     if op.kind == "output":
         return Work("output", 1, sent, n_in)
     if hops:

@@ -233,8 +233,7 @@ class _Recorder(Inference):
     """Runs one operation after the other, so that every message belongs to one operation."""
 
     def play(self, x: npt.NDArray[np.float32] | None, tap: Tap, half: Half) -> None:
-        first = self.program.ops[0].output
-        self._values[first] = None if self.server else self._encode(x)
+        self._take(x)
         for index, op in enumerate(self.program.ops):
             if not self._start(index):
                 while self._tasks:

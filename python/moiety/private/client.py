@@ -19,6 +19,7 @@ from moiety import ProtocolError
 from .cost import choose
 from .epochs import load_masks, receive_masks, require_id
 from .execute import OutOfRangeError, weight_sizes
+from .inputs import check_input
 from .link import Link
 from .material import MaterialFile
 from .plan import plan as make_plan
@@ -46,32 +47,6 @@ class ClientConfig:
     threads: int = 1
     network: Network = field(default_factory=Network)
     insecure_plaintext: bool = False
-
-
-def check_input(program: Program, x: Any, max_batch: int | None = None) -> NDArray[np.float32]:
-    """`x` as a contiguous float32 batch, or ValueError: wrong type, dtype, shape, batch, non-finite or out of range."""
-    if not isinstance(x, np.ndarray):
-        if not hasattr(x, "__array__"):
-            raise ValueError(f"input is a {type(x).__name__}: expected an array")
-        x = np.asarray(x)
-    if x.dtype != np.float32:
-        raise ValueError(f"input has dtype {x.dtype}: expected float32")
-    shape = program.input_shape
-    if x.ndim != len(shape) + 1 or x.shape[1:] != shape or x.shape[0] < 1:
-        raise ValueError(f"input has shape {x.shape}: expected (batch, {', '.join(map(str, shape))})")
-    if max_batch is not None and x.shape[0] > max_batch:
-        raise ValueError(f"input has a batch of {x.shape[0]}: expected at most {max_batch}, what the plan was made for")
-    finite = np.isfinite(x)
-    if not finite.all():
-        raise ValueError(f"input has {x.size - int(finite.sum())} values that are not finite: expected finite ones")
-    bound = program.certificate.input_bound if program.certificate is not None else None
-    largest = float(np.abs(x).max())
-    if bound is not None and largest > bound:
-        raise ValueError(
-            f"input reaches {largest:.6g}: expected magnitudes up to {bound:.6g}, what the range certificate covers; "
-            "normalise the input as at calibration"
-        )
-    return np.ascontiguousarray(x)
 
 
 class Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,15 @@ from moiety.private.evaluate import Evaluator
 from moiety.private.export import INPUT_OF, UnsupportedOperator, export
 from moiety.private.graph import Graph, Node
 from moiety.private.lower import Lowering
+from moiety.private.lower_gates import GATE_ERROR, Gates
+from moiety.private.pairs import Pairs
 from moiety.private.passes import simplify
+from moiety.private.passes_private import compose, hold
 from moiety.private.program import Certificate, Program
 from moiety.private.ranges import RangeError
+from moiety.private.revealed import RevealedPairs, leak
 from moiety.private.squares import complete_squares
+from moiety.private.transport import Network
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +47,18 @@ def first_tensor(batch: Any) -> torch.Tensor:
     return batch
 
 
+def leading(batch: Any, count: int) -> list[torch.Tensor]:
+    """The inputs of a batch: its first tensor, or so many."""
+    import torch
+
+    if count == 1:
+        return [first_tensor(batch)]
+    found = list(batch)[:count] if isinstance(batch, (tuple, list)) else [batch]
+    if len(found) < count or not all(isinstance(x, torch.Tensor) for x in found):
+        raise TypeError(f"expected a tuple that starts with {count} tensors, found {type(batch).__name__}")
+    return found
+
+
 def over(model: torch.nn.Module, graph: Any) -> torch.nn.Module:
     """The model with the graph as its second argument: forward(x). Modules and parameters are the model's own."""
     if graph is None:
@@ -55,10 +73,14 @@ def sample_of(example: torch.Tensor, graph: Any) -> torch.Tensor:
     return example[0] if graph is not None and example.dim() == 3 else example
 
 
-def batches(data: Any) -> Iterable[Any]:
+def batches(data: Any, count: int = 1) -> Iterable[Any]:
+    """Of a tensor, or of a tuple that holds the tensors of several inputs, that one."""
     import torch
 
-    return [data] if isinstance(data, torch.Tensor) else data
+    whole = count > 1 and isinstance(data, (tuple, list)) and len(data) >= count
+    if isinstance(data, torch.Tensor) or (whole and all(isinstance(x, torch.Tensor) for x in data[:count])):
+        return [data]
+    return data  # type: ignore[no-any-return]
 
 
 def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
@@ -71,14 +93,15 @@ def measure(graph: Graph, data: Any) -> tuple[dict[Node, float], int]:
         if value.is_floating_point():
             largest[node] = max(largest.get(node, 0.0), float(value.abs().max()))
 
-    for batch in batches(data):
-        x = first_tensor(batch)
-        if tuple(x.shape) == graph.input.shape:  # one graph
-            x = x[None]
-        if tuple(x.shape[1:]) != graph.input.shape:
-            raise ValueError(f"expected calibration data of shape (N, {graph.input.shape}), found {tuple(x.shape)}")
-        evaluate(x, observe)
-        samples += x.shape[0]
+    for batch in batches(data, len(graph.inputs)):
+        given = leading(batch, len(graph.inputs))
+        if tuple(given[0].shape) == graph.input.shape:  # one graph
+            given = [x[None] for x in given]
+        for x, node in zip(given, graph.inputs, strict=True):
+            if tuple(x.shape[1:]) != node.shape:
+                raise ValueError(f"expected calibration data of shape (N, {node.shape}), found {tuple(x.shape)}")
+        evaluate(given, observe)
+        samples += given[0].shape[0]
     if samples == 0:
         raise ValueError("the calibration data are empty: pass at least one batch, or calibration=None")
     bad = [node for node, value in largest.items() if not math.isfinite(value)]
@@ -109,7 +132,20 @@ def by_module(graph: Graph, bounds: Mapping[str, float]) -> dict[Node, float]:
     return found
 
 
-def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None, graph: Any = None) -> dict[str, float]:
+def name_of(index: int) -> str:
+    """Under which the bound of an input is passed along."""
+    return INPUT if index == 0 else f"{INPUT}{index}"
+
+
+def calibrate(
+    model: torch.nn.Module,
+    data: Any,
+    example_inputs: Any = None,
+    graph: Any = None,
+    *,
+    inputs: int = 1,
+    single: bool = False,
+) -> dict[str, float]:
     """Largest magnitude of every module's output (and of "input") over the data: JSON to pass to `compile` later.
 
     Also of the input of every quadratic activation of `moiety.nn`, as "PATH:input"; `RangeWatch.static_bounds` of the
@@ -118,13 +154,14 @@ def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None, gra
     data: a tensor (N, ...), or an iterable of batches, each a tensor or a tuple that starts with one. The first batch
     serves as example if `example_inputs` is not given; then `data` must allow a second iteration.
     graph: as for `compile`; then data are features (nodes, features), or several of them.
+    inputs, single: as for `compile`; a second input's magnitude is called "input1".
     """
     if example_inputs is None:
-        example_inputs = next(iter(batches(data)))
-    example = sample_of(first_tensor(example_inputs), graph)
-    floats = export(over(model, graph), example, whole=graph is not None)
+        example_inputs = next(iter(batches(data, inputs)))
+    examples = [sample_of(x, graph) for x in leading(example_inputs, inputs)]
+    floats = export(over(model, graph), examples, whole=graph is not None, single=single)
     largest, _ = measure(floats, data)
-    bounds = {INPUT: largest[floats.input]}
+    bounds = {name_of(i): largest[node] for i, node in enumerate(floats.inputs)}
     for node, value in largest.items():
         for path in node.paths:
             bounds[path] = max(bounds.get(path, 0.0), value)
@@ -132,15 +169,19 @@ def calibrate(model: torch.nn.Module, data: Any, example_inputs: Any = None, gra
 
 
 def choose_input_bound(
-    given: float | None, measured: float | None, named: Mapping[str, Any] | None, example: torch.Tensor
+    given: float | None,
+    measured: float | None,
+    named: Mapping[str, Any] | None,
+    example: torch.Tensor,
+    name: str = INPUT,
 ) -> float:
     """The caller's bound, else twice the largest magnitude of the calibration data or of the example."""
     if given is not None:
         if not (math.isfinite(given) and given > 0):
             raise RangeError(f"expected a positive input_bound, found {given}")
         return float(given)
-    if measured is None and named is not None and INPUT in named:
-        measured = float(named[INPUT])
+    if measured is None and named is not None and name in named:
+        measured = float(named[name])
     if measured is None:
         measured = float(example.abs().max())
     if not (math.isfinite(measured) and measured > 0):
@@ -160,10 +201,17 @@ def compile(
     output: str = "logits",
     check_range: bool = False,
     *,
-    input_bound: float | None = None,
+    input_bound: float | Sequence[float] | None = None,
     margin_bits: int = 2,
     metadata: Mapping[str, Any] | None = None,
     graph: Any = None,
+    gate_error: float = GATE_ERROR,
+    network: str | Network | None = None,
+    inputs: int = 1,
+    single: bool = False,
+    adjacency: str = "private",
+    pairs: str | torch.Tensor = "oblivious",
+    private_graph: bool = False,
 ) -> Program:
     """Compiles a module in evaluation mode to a two-party program.
 
@@ -175,13 +223,28 @@ def compile(
     by interval arithmetic, which suits shallow networks only.
     output: "logits" or "class" (the client gets the index of the largest only).
     check_range: the parties will check that the calibrated bounds hold for each input.
-    input_bound: largest magnitude of an input, which the client enforces; by default twice what calibration (or the
-    example) shows.
+    input_bound: largest magnitude of an input, which the client enforces (of several inputs one for each); by default
+    twice what calibration (or the example) shows.
     margin_bits: a calibrated bound is 2^margin_bits times the measured maximum; at least 2.
     metadata: public JSON to carry along (class names, preprocessing).
     graph: for a model over a graph, what it takes second: `model(x, graph)`, a `moiety.graph.Graph` or an edge_index.
     The graph and its weights are public, they become part of the program; example_inputs are the features of all nodes
     (nodes, features), which make one sample of the program.
+    gate_error: largest error that a sigmoid or tanh may have on its certified range; the program's metadata say under
+    "gates" which of them is computed how, and with what error.
+    network: the link ("lan", "wan" or `Network`) for which the cost model chooses how sigmoid and tanh are computed.
+    inputs: how many tensors the model takes, all of them the client's: the first of `example_inputs` and of every batch
+    of calibration data.
+    single: export the model for a batch of one, for networks inside which the batch is not axis 0 (those of
+    `moiety.models` that forecast). It must treat the samples of a batch apart; a program runs any number of them.
+    adjacency: of a constant that multiplies from the left, and so mixes the nodes of a graph: "private", held by the
+    server; "public", part of the program, which saves an opening and a round for each product.
+    pairs: which two nodes of a hyperedge differ most, HyperGCN's Laplacian, depends on the features. "oblivious": nobody
+    learns it. A tensor of public features (nodes, features): the pairs are those of these features, once and for all,
+    and part of the program like the graph. "revealed": both parties learn the pairs of the client's features; a
+    warning says how much that is.
+    private_graph: the graph's matrices are the server's and not part of the program. The client knows the number of
+    nodes; each product costs the opening of its input and a dense matrix, of at most 4,000 rows and columns.
 
     Raises `UnsupportedOperator` (operator, module path, source line), `RangeError` (which tensor, which bound, what
     to do), and ValueError for a model in training mode or one that `torch.export` cannot trace.
@@ -195,12 +258,24 @@ def compile(
     if margin_bits < 2:
         raise ValueError(f"expected a margin of at least 2 bits, found {margin_bits}")
     whole = graph is not None
-    example = sample_of(first_tensor(example_inputs), graph)
-    if not example.is_floating_point():
-        raise TypeError(f"expected a floating-point example input, found {example.dtype}")
-    floats = export(over(model, graph), example, whole)
+    if inputs < 1 or (whole and (inputs > 1 or single)):
+        raise ValueError(f"inputs is {inputs}, single {single}: expected at least 1; with a graph 1 and not single")
+    if adjacency not in ("private", "public"):
+        raise ValueError(f"adjacency is {adjacency!r}: expected 'private' (the server's) or 'public'")
+    examples = [sample_of(x, graph) for x in leading(example_inputs, inputs)]
+    for example in examples:
+        if not example.is_floating_point():
+            raise TypeError(f"expected a floating-point example input, found {example.dtype}")
+    if private_graph and not whole:
+        raise ValueError("private_graph is set, but there is no graph: pass graph=")
+    kept = Pairs.named(pairs, private_graph, tuple(examples[0].shape) if whole else None)
+    floats = export(over(model, graph), examples, whole, single, adjacency, kept)
+    if private_graph:
+        compose(floats)
     simplify(floats)
     complete_squares(floats)
+    if private_graph:
+        hold(floats)
     if output == "class" and floats.output.kind != "argmax":
         last, axis = floats.output, len(floats.output.shape) - 1 if whole else 0
         shape = last.shape[:axis] + last.shape[axis + 1 :]
@@ -214,9 +289,21 @@ def compile(
         measured = by_module(floats, named)
     elif calibration is not None:
         measured, samples = measure(floats, calibration)
-    bound = choose_input_bound(input_bound, measured.pop(floats.input, None), named, example)
+    given = list(input_bound) if isinstance(input_bound, Sequence) else [input_bound] * inputs
+    if len(given) != inputs:
+        raise ValueError(f"input_bound has {len(given)} values: expected one for each of {inputs} inputs")
+    bounds = {
+        node: choose_input_bound(given[i], measured.pop(node, None), named, examples[i], name_of(i))
+        for i, node in enumerate(floats.inputs)
+    }
     floor = FLOOR_UNITS * 2.0**-fraction_bits
     limits = {node: 2.0**margin_bits * value + floor for node, value in measured.items()}
-    lowering = Lowering(floats, ring, fraction_bits, bound, limits, check_range)
-    certificate = Certificate(bound, margin_bits, samples, check_range)
-    return lowering.run().finish(certificate, kind, metadata or {})
+    gates = Gates(gate_error, Network.of(network))
+    lowering = Lowering(floats, ring, fraction_bits, bounds, limits, check_range, gates)
+    certificate = Certificate(max(bounds.values()), margin_bits, samples, check_range)
+    emitter = lowering.run()
+    made = {"gates": lowering.gates_made} if lowering.gates_made else {}
+    program = emitter.finish(certificate, kind, {**(metadata or {}), **made})
+    if told := leak(program):
+        warnings.warn(told, RevealedPairs, stacklevel=2)
+    return program

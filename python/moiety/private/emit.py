@@ -96,24 +96,25 @@ class Emitter:
 
     def sparse(self, matrix: Sparse, fraction: int) -> dict[str, Any]:
         """Registers a public matrix and returns the attributes of its product. Equal arrays are held once."""
-        held: dict[str, Array | None] = {
-            "indptr": matrix.indptr.astype(np.int64),
-            "indices": matrix.indices.astype(np.int32),
-            "values": None if matrix.values is None else encode(matrix.values, fraction, self.ring),
-        }
-        attrs: dict[str, Any] = {"fraction": fraction}
-        for key, array in held.items():
-            if array is None:
-                attrs[key] = None
-                continue
-            content = (key, array.dtype.str, hashlib.sha256(array.data).digest())
-            attrs[key] = self._public.setdefault(content, f"public{len(self._public)}.{key}")
-            self.public[attrs[key]] = array
-        return attrs
+        values = None if matrix.values is None else encode(matrix.values, fraction, self.ring)
+        return {"fraction": fraction, **self.pattern(matrix.indptr, matrix.indices), **self.hold("values", values)}
+
+    def pattern(self, indptr: Array, indices: Array) -> dict[str, Any]:
+        """Registers a public pattern and returns its attributes."""
+        return {**self.hold("indptr", indptr.astype(np.int64)), **self.hold("indices", indices.astype(np.int32))}
+
+    def hold(self, key: str, array: Array | None) -> dict[str, Any]:
+        """Registers a public array and returns the attribute that names it."""
+        if array is None:
+            return {key: None}
+        content = (key, array.dtype.str, hashlib.sha256(np.ascontiguousarray(array).data).digest())
+        name = self._public.setdefault(content, f"public{len(self._public)}.{key}")
+        self.public[name] = array
+        return {key: name}
 
     def finish(self, certificate: Certificate, output_kind: str, metadata: Mapping[str, Any]) -> Program:
         """The program of all operations that the last one needs."""
-        used = {self.ops[-1].output, self.ops[0].output}
+        used = {self.ops[-1].output, *(op.output for op in self.ops if op.kind == "input")}
         for op in reversed(self.ops):
             if op.output in used:
                 used.update(op.inputs)

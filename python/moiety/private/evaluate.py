@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from moiety.private.graph import Floats, Graph, Node
+from moiety.private.hyperedges import Hyperedges, extremes, laplacian
 
 if TYPE_CHECKING:
     import torch
@@ -59,15 +60,20 @@ class Evaluator:
                     array = torch.from_numpy(np.array(node.attrs[key]))
                     self.constants[node, key] = array.to(self.dtype)
 
-    def __call__(self, x: torch.Tensor, observe: Callable[[Node, torch.Tensor], None] | None = None) -> torch.Tensor:
-        """Output for x (N, *input shape); `observe` sees every node's value."""
+    def __call__(
+        self,
+        x: torch.Tensor | Sequence[torch.Tensor],
+        observe: Callable[[Node, torch.Tensor], None] | None = None,
+    ) -> torch.Tensor:
+        """Output for x (N, *input shape), or one tensor for each input; `observe` sees every node's value."""
         import torch
 
+        given = dict(zip(self.graph.inputs, [x] if isinstance(x, torch.Tensor) else x, strict=True))
         values: dict[Node, torch.Tensor] = {}
         with torch.no_grad():
             for node in self.nodes:
                 inputs = [values[i] for i in node.inputs]
-                value = x.to(self.dtype) if node.kind == "input" else self.apply(node, inputs)
+                value = given[node].to(self.dtype) if node.kind == "input" else self.apply(node, inputs)
                 values[node] = value
                 if observe is not None:
                     observe(node, value)
@@ -127,12 +133,16 @@ class Evaluator:
         if kind == "spmm":
             product: torch.Tensor = a["sparse"].apply(x)
             return product
+        if kind in ("extremes", "sparse_multiply", "revealed"):
+            return hypergraph_value(node, inputs)
         if kind == "resample":
             positions = x.reshape(n, x.shape[1], -1)
             spread: torch.Tensor = torch.matmul(positions, self.constants[node, "matrix"].T)
             return spread.reshape(n, *node.shape)
         simple: dict[str, Callable[[], torch.Tensor]] = {
             "relu": lambda: torch.relu(x),
+            "sigmoid": lambda: torch.sigmoid(x),
+            "tanh": lambda: torch.tanh(x),
             "hardtanh": lambda: torch.clamp(x, a["low"], a["high"]),
             "square": lambda: x * x,
             "factor": lambda: x * a["factor"],
@@ -143,3 +153,20 @@ class Evaluator:
             "argmax": lambda: torch.argmax(x, dim=a["axis"] + 1),
         }
         return simple[kind]()
+
+
+def hypergraph_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Of a node of private/oblivious.py."""
+    import torch
+
+    a, x = node.attrs, inputs[-1]
+    if node.kind == "extremes":
+        return torch.from_numpy(extremes(x.numpy(), a["indptr"], a["indices"])).to(x.dtype)
+    if node.kind == "sparse_multiply":
+        row = torch.from_numpy(np.repeat(np.arange(a["indptr"].size - 1), np.diff(a["indptr"])))
+        weights = inputs[0].reshape(x.shape[0], *[1] * (x.dim() - 2), -1)
+        terms = x[..., torch.from_numpy(a["indices"])] * weights
+        return x.new_zeros((*x.shape[:-1], a["indptr"].size - 1)).index_add_(-1, row, terms)
+    edges: Hyperedges = a["edges"]
+    pairs = (edges.pairs(z) for z in inputs[0].numpy())
+    return torch.stack([laplacian(edges, a["rule"], *ends).apply(one) for ends, one in zip(pairs, x, strict=True)])

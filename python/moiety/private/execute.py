@@ -16,8 +16,10 @@ from moiety import ring as kernels
 from moiety._core import mpc
 
 from .flow import run_flow
-from .plan import Plan, layers, pool_axes
+from .inputs import check_magnitudes, split
+from .plan import Plan, layers, pattern, pool_axes
 from .program import Op, Program, ProgramError, Tensor
+from .revealed import laplacians
 
 __all__ = ["Inference", "OutOfRangeError", "weight_masks", "weight_sizes", "weights"]
 
@@ -73,8 +75,7 @@ class Inference:
         Raises ValueError for an input of another shape, dtype or magnitude, OutOfRangeError where a checked program
         left its range, ProtocolError when the peer fails.
         """
-        encoded = None if self.server else self._encode(x)
-        self._values[self.program.ops[0].output] = encoded
+        self._take(x)
 
         def release(tensor: int) -> None:
             self._values.pop(tensor, None)
@@ -94,7 +95,13 @@ class Inference:
 
     # Input and output
 
-    def _encode(self, x: npt.ArrayLike | None) -> Share:
+    def _take(self, x: npt.ArrayLike | None) -> None:
+        """The shares of the inputs: the client's are the inputs, the server's zero."""
+        encoded = None if self.server else self._encode(x)
+        for i, op in enumerate(self.program.inputs):
+            self._values[op.output] = None if encoded is None else encoded[i]
+
+    def _encode(self, x: npt.ArrayLike | None) -> list[Share]:
         shape = (self._batch, *self.program.input_shape)
         array = np.asarray(x)
         if array.shape != shape:
@@ -103,16 +110,9 @@ class Inference:
             raise ValueError(f"expected a floating-point input, got {array.dtype}")
         if not np.isfinite(array).all():
             raise ValueError("the input has values that are not finite")
-        certificate = self.program.certificate
-        largest = float(np.abs(array).max())
-        if certificate is not None and largest > certificate.input_bound:
-            raise ValueError(
-                f"the certificate covers inputs up to {certificate.input_bound:g}, this one has {largest:g}: "
-                "normalise it as for training, or compile with a larger input_bound"
-            )
-        tensor = self.program.tensors[self.program.ops[0].output]
-        encoded: Share = kernels.encode(array, tensor.fraction, cast(Literal[32, 64], self.program.ring))
-        return encoded
+        check_magnitudes(self.program, array)
+        ring = cast(Literal[32, 64], self.program.ring)
+        return [kernels.encode(v, self.program.fraction_bits, ring) for v in split(self.program, array)]
 
     def _decode(self, output: Share) -> npt.NDArray[np.float32]:
         tensor = self.program.tensors[self.program.ops[-1].inputs[0]]
@@ -144,8 +144,22 @@ class Inference:
             self._output = result.reshape(self._batch, *self.program.output_shape)
         elif op.kind == "open" and not self.server:
             self._values[op.output] = None
+        elif op.kind == "sparse_multiply":
+            rows = self.program.tensors[op.output].shape[-1]
+            self._values[op.output] = nodes_last(result.reshape(self._batch, rows, -1), self._shape(op.output))
+        elif op.kind == "revealed":
+            self._values[op.output] = self._smooth(op, result.reshape(self._batch, -1))
         else:
             self._values[op.output] = result.reshape(self._batch, *self.program.tensors[op.output].shape)
+
+    def _shape(self, tensor: int) -> tuple[int, ...]:
+        return (self._batch, *self.program.tensors[tensor].shape)
+
+    def _smooth(self, op: Op, bits: Share) -> Share:
+        """The Laplacian of pairs that both parties know now, sample by sample, on this party's share."""
+        matrices = laplacians(self.program, op, bits)
+        shares = zip(matrices, self._share(op.inputs[1]), strict=True)
+        return np.stack([apply_sparse(*matrix, x) for matrix, x in shares])
 
     def _count(self, kind: str, task: int) -> None:
         sent, _, rounds, seconds = self.party.stats(task)
@@ -178,7 +192,7 @@ class Inference:
         party, tensors = self.party, self.program.tensors
         first = self.plan.first.get(index, -1)
         # Windows of one element, or one class, leave nothing to compare and have no request.
-        if first < 0 and op.kind not in ("output", "maxpool", "argmax"):
+        if first < 0 and op.kind not in ("output", "maxpool", "argmax", "revealed"):
             return None
         x = self._share(op.inputs[0])
         task: int | None = None
@@ -193,11 +207,21 @@ class Inference:
                 task = party.relu(first, x)
             case "hardtanh":
                 task = party.hardtanh(first, x, op.attrs["low"], op.attrs["high"])
+            case "piecewise":
+                a = op.attrs
+                task = party.piecewise(first, x, a["thresholds"], a["slopes"], a["offset"])
             case "maxpool":
                 channels, axes = pool_axes(op, tensors[op.inputs[0]], tensors[op.output])
                 task = party.maxpool(first, x, self._batch * channels, axes)
             case "argmax":
                 task = self._argmax(first, x, op)
+            case "extremes":
+                indptr, indices = pattern(self.program, op)
+                task = party.extremes(first, x, indptr, indices, x.shape[-1])
+            case "sparse_multiply":
+                task = party.sparse_multiply(first, x, nodes_first(self._share(op.inputs[1])))
+            case "revealed":
+                task = party.disclose(x)
             case "square":
                 task = party.square(first, x)
             case "multiply":
@@ -326,11 +350,25 @@ class Inference:
 
 def sparse_product(program: Program, op: Op, x: Share) -> Share:
     """A public sparse matrix on the last axis of x (batch, ..., columns): (batch, ..., rows)."""
-    indptr, indices = (program.public[op.attrs[key]] for key in ("indptr", "indices"))
     values = None if op.attrs["values"] is None else program.public[op.attrs["values"]]
+    return apply_sparse(*pattern(program, op), values, x)
+
+
+def apply_sparse(indptr: Share, indices: Share, values: Share | None, x: Share) -> Share:
+    """x (..., columns) -> (..., rows)."""
     across = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)  # the kernel reads the entries of a node together
     y: Share = kernels.csr_matmul(indptr, indices, values, across)
     return np.ascontiguousarray(y.T).reshape(*x.shape[:-1], -1)
+
+
+def nodes_first(x: Share) -> Share:
+    """(batch, ..., nodes) as the protocol takes it: (batch, nodes, everything else)."""
+    return np.ascontiguousarray(x.reshape(x.shape[0], -1, x.shape[-1]).swapaxes(1, 2))
+
+
+def nodes_last(x: Share, shape: tuple[int, ...]) -> Share:
+    """The way back."""
+    return np.ascontiguousarray(x.swapaxes(1, 2)).reshape(shape)
 
 
 def _broadcast(array: Share, y: Tensor) -> Share:

@@ -7,14 +7,24 @@ are channels like those of images and what follows needs to know nothing about g
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moiety.private import operators_graph, operators_pool, operators_shape  # noqa: F401 (they fill HANDLERS)
+import numpy as np
+
+from moiety.private import (  # noqa: F401 (they fill HANDLERS)
+    operators_graph,
+    operators_hypergraph,
+    operators_pool,
+    operators_product,
+    operators_shape,
+)
 from moiety.private.graph import Graph, Node
-from moiety.private.operators import HANDLERS, HINTS, Refused, permute
+from moiety.private.operators import HANDLERS, HINTS, Refused, permute, reshape
+from moiety.private.pairs import Pairs
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +57,9 @@ SPATIAL = frozenset((
     "pixel_shuffle", "channel_shuffle", "native_channel_shuffle", "constant_pad_nd", "pad",
 ))
 # fmt: on
+
+
+BATCHED = SPATIAL | {"batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"}
 
 
 class UnsupportedOperator(ValueError):
@@ -97,12 +110,19 @@ class Missing:
 class Builder:
     """Makes the nodes of one exported graph; handlers see the call that is being translated through it."""
 
-    def __init__(self, whole: bool = False) -> None:
-        self.whole = whole
+    def __init__(self, whole: bool = False, single: bool = False, adjacency: str = "private") -> None:
+        self.whole, self.single, self.adjacency = whole, single, adjacency
         self.current: Any = None  # the torch.fx node that is being translated
         self.operator = ""
         self.batch: Any = None
         self.permuted: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        self.reshaped: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        self.repeated: dict[tuple[Node, int, int], Node] = {}
+        self.parted: dict[tuple[Node, int], list[tuple[Node | None, int]] | None] = {}
+        self.products: dict[tuple[str, Node, tuple[int, ...], bytes], Node] = {}
+        self.pairs = Pairs()
+        self.chosen: dict[tuple[Any, ...], Any] = {}  # bits of a hypergraph's pairs, and what was made of them
+        self.known_zeros: dict[int, torch.Tensor] = {}  # by id: zeros of the code, whatever the parameters are
         self.trained: set[Any] = set()  # torch.fx nodes that parameters enter, and nothing private
 
     def node(self, kind: str, inputs: list[Node], shape: Sequence[int], **attrs: Any) -> Node:
@@ -116,13 +136,54 @@ class Builder:
             source_line(self.current),
         )
 
+    @property
+    def free(self) -> bool:
+        """Is axis 0 of what is exported a batch of any size?"""
+        return not (self.whole or self.single)
+
+    def once(self, kind: str, x: Node, shape: Sequence[int], constant: Any, **attrs: Any) -> Node:
+        """A node that is a function of one other and a constant: of one sample, where it stands in several places, one
+        node for all of them."""
+        if not self.single:
+            return self.node(kind, [x], shape, **attrs)
+        held = np.ascontiguousarray(constant)
+        key = kind, x, tuple(shape), hashlib.sha256(repr(held.shape).encode() + held.tobytes()).digest()
+        if key not in self.products:
+            self.products[key] = self.node(kind, [x], shape, **attrs)
+        return self.products[key]
+
+    def is_zero(self, value: Any) -> bool:
+        """Zeros that the code says: structure may depend on them."""
+        return id(value) in self.known_zeros
+
+    def zeros(self) -> torch.Tensor:
+        """Of the current call's result, with a batch of one."""
+        import torch
+
+        shape = [1 if isinstance(n, torch.SymInt) else int(n) for n in self.current.meta["val"].shape]
+        made = torch.zeros(shape)
+        self.known_zeros[id(made)] = made
+        return made
+
+    def note_zeros(self, fx: Any, value: Any, arguments: Sequence[Any]) -> None:
+        """Is this constant zero, and not because of the values of parameters?"""
+        import torch
+
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point() or bool(value.any()):
+            return
+        given = [v for v in flattened(arguments) if isinstance(v, torch.Tensor)]
+        of_code = not any(argument in self.trained for argument in fx.all_input_nodes)
+        product = operator_name(fx) in ("mul", "matmul", "mm", "bmm") and any(map(self.is_zero, given))
+        if of_code or product or (given and all(map(self.is_zero, given))):
+            self.known_zeros[id(value)] = value
+
     def axis(self, x: Node, axis: int) -> int:
         """An axis of the batched tensor as an axis of the sample."""
-        if self.whole:
+        if not self.free:
             rank = len(x.shape)
             if not -rank <= axis < rank:
                 raise Refused(f"there is no axis {axis} of {rank}")
-            return (axis - 1) % rank
+            return (axis - self.whole) % rank
         rank = len(x.shape) + 1
         if not -rank <= axis < rank or axis % rank == 0:
             raise Refused("it works along the batch axis")
@@ -130,7 +191,7 @@ class Builder:
 
     def keeps_batch(self) -> bool:
         """Has the current call's result the batch as axis 0?"""
-        if self.whole:
+        if not self.free:
             return True
         value = self.current.meta["val"]
         value = value[0] if isinstance(value, (tuple, list)) else value
@@ -141,8 +202,10 @@ class Builder:
         value = self.current.meta["val"]
         if not self.keeps_batch():
             raise Refused(f"its result of shape {tuple(value.shape)} does not keep the batch as axis 0")
-        shape = tuple(int(n) for n in value.shape)
-        return (*shape[1:], *shape[:1]) if self.whole else shape[1:]
+        if self.single:
+            return tuple(int(n) for n in value.shape)
+        shape = tuple(int(n) for n in value.shape[1:])
+        return (*shape, int(value.shape[0])) if self.whole else shape
 
 
 def refuse_training(model: torch.nn.Module) -> None:
@@ -154,9 +217,16 @@ def refuse_training(model: torch.nn.Module) -> None:
             )
 
 
-def export(model: torch.nn.Module, example: torch.Tensor, whole: bool = False) -> Graph:
-    """The float graph of `model` for inputs like `example` (batch first), before any pass. whole: `example` is one
-    sample, (nodes, features).
+def export(
+    model: torch.nn.Module,
+    examples: torch.Tensor | Sequence[torch.Tensor],
+    whole: bool = False,
+    single: bool = False,
+    adjacency: str = "private",
+    pairs: Pairs | None = None,
+) -> Graph:
+    """The float graph of `model` for inputs like the examples (batch first), before any pass. whole: the example is one
+    sample, (nodes, features); single: the model is exported for a batch of one, which may be anywhere inside it.
 
     Raises `UnsupportedOperator` for an operator without a two-party form and ValueError for a model that is in
     training mode, that `torch.export` cannot trace, or that has not one tensor in and one tensor out.
@@ -164,28 +234,36 @@ def export(model: torch.nn.Module, example: torch.Tensor, whole: bool = False) -
     import torch
 
     refuse_training(model)
-    if example.dim() < 2:
-        raise ValueError(f"expected an example input with the batch as axis 0, found shape {tuple(example.shape)}")
+    examples = [examples] if isinstance(examples, torch.Tensor) else list(examples)
+    for example in examples:
+        if example.dim() < 2:
+            raise ValueError(f"expected an example input with the batch as axis 0, found shape {tuple(example.shape)}")
+    free = not (whole or single)
     # Two samples: torch.export treats a batch of one as a constant.
-    given = example if whole else example[:1].expand(2, *example.shape[1:]).contiguous()
+    samples = 2 if free else 1
+    given = tuple(x if whole else x[:1].expand(samples, *x.shape[1:]).contiguous() for x in examples)
     if whole:
         with torch.no_grad():
-            model(given)  # what layers make of a graph once and keep is made of numbers, not of a trace
-    shapes = None if whole else ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
+            model(*given)  # what layers make of a graph once and keep is made of numbers, not of a trace
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    # One for each argument of forward(), an optional one included.
+    shapes = tuple({0: batch} for _ in given) if free else None
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.export.export(model, (given,), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(model, given, dynamic_shapes=shapes, strict=False)
             if mutates_views(program.graph):
                 program = program.run_decompositions({})  # functional form; operators stay whole (takes a while)
     except Exception as error:  # torch.export raises many kinds
         first = str(error).strip().splitlines()
         raise ValueError(
-            f"torch.export cannot trace the model{'' if whole else ' with a free batch dimension'} "
+            f"torch.export cannot trace the model{' with a free batch dimension' if free else ''} "
             f"({type(error).__name__}: {first[0] if first else ''}): remove control flow that depends on data"
-            f"{'' if whole else ' or on the batch size'}"
+            f"{' or on the batch size, or compile it for one sample (single=True)' if free else ''}"
         ) from error
-    return translate(program, whole)
+    builder = Builder(whole, single, adjacency)
+    builder.pairs = (pairs or Pairs()).of(program)
+    return translate(program, builder)
 
 
 def operator_name(fx: Any) -> str:
@@ -228,14 +306,15 @@ def constants_of(program: Any) -> tuple[dict[str, Any], set[str]]:
     return found, parameters
 
 
-def translate(program: Any, whole: bool = False) -> Graph:
+def translate(program: Any, builder: Builder | None = None) -> Graph:
     """The float graph of an exported program."""
     import torch
 
     constants, parameters = constants_of(program)
     values: dict[Any, Any] = {}
     made: dict[Any, Any] = {}  # what each call returned, before any mutation
-    builder = Builder(whole)
+    builder = builder or Builder()
+    whole = builder.whole
     inputs = []
     output: Any = None
 
@@ -261,6 +340,8 @@ def translate(program: Any, whole: bool = False) -> Graph:
             given = builder.node("input", [], [int(n) for n in (shape if whole else shape[1:])])
             inputs.append(given)
             values[fx] = last_first(builder, given) if whole else given
+            if builder.single:
+                values[fx] = reshape(builder, given, (1, *given.shape))
         elif fx.op == "output":
             output = resolve(fx.args[0])
         elif fx.op == "get_attr":
@@ -272,13 +353,16 @@ def translate(program: Any, whole: bool = False) -> Graph:
                 builder.trained.add(fx)
             if in_place(operator_name(fx)):
                 values[fx.args[0]] = values[fx]  # later readers of the old value
-    if len(inputs) != 1:
-        raise ValueError(f"expected a network with one input tensor, found {len(inputs)}")
     outputs = [value for value in output if value is not None]
     if len(outputs) != 1 or not isinstance(outputs[0], Node):
         raise ValueError(f"expected a network with one output tensor that depends on its input, found {len(outputs)}")
     mark_module_outputs(made)
-    return Graph(inputs[0], first_last(builder, outputs[0]) if whole else outputs[0])
+    last = first_last(builder, outputs[0]) if whole else outputs[0]
+    if builder.single:
+        if last.shape[:1] != (1,):
+            raise ValueError(f"expected an output with the batch as axis 0, found shape {last.shape} for one sample")
+        last = reshape(builder, last, last.shape[1:])
+    return Graph(inputs, last)
 
 
 def last_first(builder: Builder, x: Node) -> Node:
@@ -316,13 +400,18 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
     if not isinstance(fx.meta.get("val"), (torch.Tensor, list, tuple)):
         return fx.meta.get("val")  # sizes of the batch and assertions about them
     if not data:
-        symbolic = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.SymInt)]
+        symbolic = [a for a in flattened([args, *kwargs.values()]) if isinstance(a, torch.SymInt)]
+        if symbolic and operator_name(fx) in ("zeros", "full") and not builder.whole:
+            found = builder.zeros()
+            return found if operator_name(fx) == "zeros" else found + args[1]
         if symbolic:
             raise UnsupportedOperator(
                 name, module_path(fx), source_line(fx), "a constant that depends on the batch size"
             )
         with torch.no_grad():
-            return fx.target(*args, **kwargs)
+            found = fx.target(*args, **kwargs)
+        builder.note_zeros(fx, found, args)
+        return found
     builder.operator = operator_name(fx) or name
     if in_place(builder.operator):
         builder.operator = builder.operator[:-1]
@@ -335,9 +424,34 @@ def call(builder: Builder, fx: Any, args: list[Any], kwargs: dict[str, Any]) -> 
         if builder.whole and builder.operator in SPATIAL:
             raise Refused("it works on images, and the nodes of a graph are none")
         kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "device", "layout")}
+        if builder.single and builder.operator in BATCHED:
+            return one_sample(builder, handler, args, kwargs)
         return handler(builder, *args, **kwargs)
     except (Refused, TypeError) as error:
         raise UnsupportedOperator(name, module_path(fx), source_line(fx), str(error)) from error
+
+
+def flattened(values: Any) -> list[Any]:
+    """All that is in nested lists."""
+    if isinstance(values, (list, tuple)):
+        return [found for value in values for found in flattened(value)]
+    return [values]
+
+
+def one_sample(builder: Builder, handler: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """An operator whose axes are (batch, channels, ...) on the one sample that is exported."""
+    if any(isinstance(a, Node) and a.shape[0] != 1 for a in args):
+        raise Refused("expected the batch as axis 0")
+    builder.single = False
+    try:
+        found = handler(
+            builder, *[reshape(builder, a, a.shape[1:]) if isinstance(a, Node) else a for a in args], **kwargs
+        )
+    finally:
+        builder.single = True
+    several = found if isinstance(found, tuple) else (found,)
+    several = tuple(v if v is None else reshape(builder, v, (1, *v.shape)) for v in several)
+    return several if isinstance(found, tuple) else several[0]
 
 
 def class_name(kind: Any) -> str:

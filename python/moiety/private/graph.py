@@ -6,7 +6,7 @@ Shapes leave out the batch. Kinds, their attributes and the value they stand for
     linear      conv (dict of ConvShape fields), weight, bias (None, (out_channels,) or the whole output), extra_bits
     affine      a * x + b; a, b: None or arrays that broadcast to the shape; divisor: for a public 1/divisor (then a,
                 b are None); public: a is a number of the code, which no parameter enters
-    relu, hardtanh (low, high), argmax (axis)
+    relu, hardtanh (low, high), sigmoid, tanh, argmax (axis)
     maxpool     kernel, stride, padding, dilation (three entries each), ceil_mode
     sumpool     kernel, stride, padding, count
     x2          c2 * x^2 + c1 * x + c0, arrays that broadcast to the shape; square: x^2
@@ -14,12 +14,20 @@ Shapes leave out the batch. Kinds, their attributes and the value they stand for
     resample    matrix (positions out, positions in), the same for every channel; only before the passes
     spmm        sparse (private/sparse.py), public, on the last axis
     factor      x * factor, a public number
+    pairs       of every hyperedge the nodes that a signal picks; only until `hypergraph_smooth` reads them
+    extremes    indptr, indices: bits (2 entries,), which nodes of every row hold its maximum, then its minimum
+    sparse_multiply (two data inputs) indptr, indices: values on a public pattern times what is on the last axis;
+                one_hot: at most one value of a row is not 0
+    revealed    edges, rule (private/hyperedges.py): two data inputs, bits that both parties learn, and what the
+                Laplacian of their pairs is applied to
+
+Any node may have `within`, the least and largest value that it can have whatever the input, by what it computes.
     concat (axis), reshape, permute (axes), slice (axis, start, stop, step), pad (padding), upsample (factors)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,17 +59,22 @@ class Node:
 
 
 class Graph:
-    """All nodes from which `output` is reached; `input` is there even if the output does not depend on it."""
+    """All nodes from which `output` is reached; the inputs are there even if the output does not depend on them."""
 
-    def __init__(self, input: Node, output: Node) -> None:
-        self.input = input
+    def __init__(self, inputs: Node | Sequence[Node], output: Node) -> None:
+        self.inputs = [inputs] if isinstance(inputs, Node) else list(inputs)
         self.output = output
+
+    @property
+    def input(self) -> Node:
+        """The first."""
+        return self.inputs[0]
 
     def nodes(self) -> list[Node]:
         """In topological order: by depth first from the output, without recursion (deep networks)."""
         order: list[Node] = []
         done: set[Node] = set()
-        stack: list[tuple[Node, bool]] = [(self.output, False), (self.input, False)]
+        stack: list[tuple[Node, bool]] = [(x, False) for x in (self.output, *reversed(self.inputs))]
         while stack:
             node, expanded = stack.pop()
             if node in done:

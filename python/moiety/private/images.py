@@ -5,17 +5,20 @@ reduced to the program's height and width, scaled to [0, 1] and normalised with 
 
     metadata["preprocessing"] = {"mean": [one a channel], "std": [one a channel]}        (default: 0 and 1)
 
-A `.npy` file is taken as it is: one float32 sample, or a batch.
+A `.npy` file is taken as it is: one float32 sample, or a batch. A `.npz` archive holds an array for each input of a
+program with several.
 """
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .inputs import check_input
 from .program import Program
 
 __all__ = ["class_names", "read_inputs"]
@@ -27,8 +30,11 @@ def read_inputs(program: Program, paths: list[Path]) -> tuple[NDArray[np.float32
     names: list[str] = []
     for path in paths:
         if not path.is_file():
-            raise ValueError(f"{path} is not there: expected an image or a .npy file")
-        if path.suffix == ".npy":
+            raise ValueError(f"{path} is not there: expected an image, a .npy or a .npz file")
+        if path.suffix == ".npz":
+            batch = _read_several(path, program)
+            names += [str(path)] if len(batch) == 1 else [f"{path}[{i}]" for i in range(len(batch))]
+        elif path.suffix == ".npy":
             array = _read_array(path)
             batch = array if array.ndim == len(program.input_shape) + 1 else array[None]
             names += [str(path)] if len(batch) == 1 else [f"{path}[{i}]" for i in range(len(batch))]
@@ -42,6 +48,19 @@ def read_inputs(program: Program, paths: list[Path]) -> tuple[NDArray[np.float32
             )
         samples.append(batch)
     return np.concatenate(samples), names
+
+
+def _read_several(path: Path, program: Program) -> NDArray[np.float32]:
+    """Of a program with several inputs: the arrays of an archive, in its order, with or without a batch."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = [file[name] for name in file.files]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not an archive of NumPy arrays: {error}") from None
+    shapes = program.input_shapes
+    if len(arrays) != len(shapes):
+        raise ValueError(f"{path} holds {len(arrays)} arrays: expected {len(shapes)} of shapes {list(shapes)}")
+    return check_input(program, [a if a.ndim > len(s) else a[None] for a, s in zip(arrays, shapes, strict=True)])
 
 
 def _read_array(path: Path) -> NDArray[Any]:

@@ -21,7 +21,9 @@ import numpy as np
 
 from moiety.private import ranges
 from moiety.private.emit import Emitter, quantise
+from moiety.private.gates import FUNCTIONS, Piecewise, Polynomial
 from moiety.private.graph import Graph, Node, per_channel
+from moiety.private.lower_gates import Gates
 from moiety.private.lower_graph import enlarges, sparse_scale
 from moiety.private.ranges import Interval, bits_for
 
@@ -31,14 +33,40 @@ SAME_SIZE = ("concat", "reshape", "permute")
 ENLARGING = ("upsample", "pad")
 PAIR = ("add", "subtract")
 NARROW = ("relu", "hardtanh", "maxpool")
-WIDE = ("input", "linear", "x2", "square", "multiply", "spmm", "factor")
+WIDE = (
+    "input",
+    "linear",
+    "x2",
+    "square",
+    "multiply",
+    "spmm",
+    "factor",
+    "sigmoid",
+    "tanh",
+    "extremes",
+    "sparse_multiply",
+    "revealed",
+)
 # Where a measured bound replaces a proved one. Not after an activation: how large its rare values get is known better
 # from what it was applied to, whose measured magnitude counts both signs.
-MEASURED = ("linear", "affine", "x2", "square", "multiply", "add", "subtract", "sumpool", "spmm", "factor")
+MEASURED = (
+    "linear",
+    "affine",
+    "x2",
+    "square",
+    "multiply",
+    "add",
+    "subtract",
+    "sumpool",
+    "spmm",
+    "factor",
+    "sparse_multiply",
+    "revealed",
+)
 # Extra fraction bits that an opened value may keep instead of being truncated first (powers of two of an average).
 LOOSE_BITS = 8
 # Readers of a layer whose input stayed at the scale of a product, and the bits of the ring that are kept free for them.
-ROOMY = ("linear", "x2", "square", "add", "subtract", "relu", "hardtanh", "maxpool", "argmax")
+ROOMY = ("linear", "x2", "square", "add", "subtract", "relu", "hardtanh", "maxpool", "argmax", "sigmoid", "tanh")
 ROOM_BITS = 4
 
 
@@ -55,6 +83,18 @@ def is_constant_add(node: Node) -> bool:
     return node.kind == "affine" and not is_map(node) and not is_division(node)
 
 
+def blend(node: Node) -> tuple[Node, Node, Node] | None:
+    """z, s, c of a sum c + z (s - c)."""
+    if node.kind != "add":
+        return None
+    for c, product in (node.inputs, node.inputs[::-1]):
+        factors = product.inputs if product.kind == "multiply" else []
+        for z, difference in (factors, factors[::-1]) if factors else ():
+            if difference.kind == "subtract" and difference.inputs[1] is c:
+                return z, difference.inputs[0], c
+    return None
+
+
 class Lowering:
     """One graph's lowering. `limits`: measured magnitude times margin by node, where calibration exists."""
 
@@ -63,15 +103,18 @@ class Lowering:
         graph: Graph,
         ring: int,
         fraction_bits: int,
-        input_bound: float,
+        input_bounds: Mapping[Node, float],
         limits: Mapping[Node, float],
         check_range: bool,
+        gates: Gates | None = None,
     ) -> None:
         self.graph = graph
         self.out = Emitter(ring, fraction_bits)
         self.ring, self.f = ring, fraction_bits
         self.limits, self.check_range = limits, check_range
-        self.input_bound = input_bound
+        self.input_bounds = input_bounds
+        self.gates = gates or Gates()
+        self.gates_made: list[dict[str, Any]] = []
         self.users = graph.consumers()
         self.wants = self.demands()
         self.native: dict[Node, int] = {}
@@ -90,7 +133,7 @@ class Lowering:
             mine = wants[node]
             if node.kind == "linear" or is_map(node):
                 passed = {"opened"}
-            elif node.kind in ("x2", "multiply"):
+            elif node.kind in ("x2", "multiply", "sparse_multiply", "revealed"):
                 passed = {"full"}
             elif node.kind in NARROW or node.kind == "argmax":
                 passed = {"low"}
@@ -100,7 +143,9 @@ class Lowering:
                 passed = {"full" if want == "opened" else want for want in mine}
             elif node.kind == "spmm" and enlarges(node):
                 passed = {"full"}
-            elif node.kind in ("square", "sumpool", "spmm", "factor") or is_division(node):
+            elif node.kind in ("square", "sumpool", "spmm", "factor", "sigmoid", "tanh", "extremes") or is_division(
+                node
+            ):
                 passed = {"raw"}
             else:  # add, subtract, slice, constants
                 passed = {"low" if want == "low" else "raw" for want in mine}
@@ -121,7 +166,14 @@ class Lowering:
     def has_full(self, node: Node) -> bool:
         """Will the full form exist whatever else is done?"""
         forms = {"opened", "full", "raw"} if node.kind in NARROW else {"opened", "full"}
-        return bool(self.wants[node] & forms) or node.kind == "input"
+        picked = node.kind == "sparse_multiply" and node.attrs["one_hot"]  # at the scale of what it picks from
+        return bool(self.wants[node] & forms) or node.kind == "input" or picked or self.of_gates(node)
+
+    def of_gates(self, node: Node) -> bool:
+        """A sigmoid or tanh, or put together from some: what they leave has few fraction bits as it is."""
+        if node.kind in (*SAME_SIZE, "slice"):
+            return all(self.of_gates(x) for x in node.inputs)
+        return node.kind in FUNCTIONS
 
     def needs_room(self, node: Node) -> bool:
         """May a signed result be extended to the full ring? Then it needs one bit more."""
@@ -193,13 +245,27 @@ class Lowering:
             if user.kind == "spmm":
                 more = sparse_scale(user, self.f)
                 fits = self.leaves_room(user, bound * user.attrs["sparse"].reach, scale + more)
-            elif user.kind == "permute":
+            elif user.kind in ("permute", "reshape"):
                 fits = self.leaves_room(user, bound, scale)
             else:
                 fits = user.kind in ROOMY or is_constant_add(user) or is_map(user)
             if not fits:
                 return False
         return True
+
+    def measured_limit(self, node: Node) -> float | None:
+        """Its measured magnitude times the margin, where that may replace a proved bound."""
+        return self.limits.get(node) if node.kind in MEASURED else None
+
+    def note_gate(self, node: Node, made: Piecewise | Polynomial) -> None:
+        """How a sigmoid or tanh is computed, for the program's description."""
+        said: dict[str, Any] = {"function": made.function, "module": node.source, "error": made.error}
+        if isinstance(made, Piecewise):
+            said |= {"method": "piecewise", "pieces": len(made.slopes), "bits": made.bits}
+        else:
+            said |= {"method": "polynomial", "degree": made.degree}
+        if said not in self.gates_made:
+            self.gates_made.append(said)
 
     # ---- intervals --------------------------------------------------------------------------------------------------
 
@@ -208,7 +274,10 @@ class Lowering:
 
     def tighten(self, node: Node, interval: Interval) -> Interval:
         """With the measured bound where that saves bits; with checks only truncations are tightened, see `truncate`."""
-        limit = self.limits.get(node) if node.kind in MEASURED else None
+        within = node.attrs.get("within")
+        if within is not None:
+            interval = interval.within(*within)
+        limit = self.measured_limit(node)
         if limit is None or self.check_range or bits_for(limit, self.f) >= bits_for(interval.bound, self.f):
             return interval
         return interval.clip(limit)
@@ -223,7 +292,20 @@ class Lowering:
             attrs = {**node.attrs, "shape": node.shape}
             shapes = [self.out.tensors[i].shape for i in inputs]
             interval = ranges.local_interval(node.kind, attrs, parts, shapes)
-        return self.tighten(node, interval)
+        return self.tighten(node, self.between_ends(node, interval))
+
+    def between_ends(self, node: Node, interval: Interval) -> Interval:
+        """Of c + z (s - c) with a gate 0 <= z <= 1, the update of a recurrence: it lies between s and c."""
+        found = blend(node)
+        if found is None:
+            return interval
+        z, s, c = (self.interval(self.get(form, x)) for form, x in zip(("full", "raw", "raw"), found, strict=True))
+        if z.lo.min() < 0 or z.hi.max() > 1:
+            return interval
+        # s - c is there to one unit.
+        unit = 2.0 ** -min(self.f, self.out.tensors[self.get("full", found[1])].fraction)
+        lo, hi = np.minimum(s.lo, c.lo) - unit, np.maximum(s.hi, c.hi) + unit
+        return Interval(np.maximum(interval.lo, lo), np.minimum(interval.hi, hi), ranges.joint(interval, s, c))
 
     def align(self, node: Node, numbers: list[int]) -> list[int]:
         """The same tensors at their largest common scale."""
@@ -356,7 +438,7 @@ class Lowering:
         # Off by less than one unit: the floor of both shares, or one more.
         interval = self.tighten(node, before.widen(2.0**-fraction))
         attrs: dict[str, Any] = {"shift": shift}
-        limit = self.limits.get(node) if node.kind in MEASURED else None
+        limit = self.measured_limit(node)
         if self.check_range and limit is not None:
             bits = bits_for(limit + 2.0**-fraction, fraction)
             if bits < bits_for(interval.bound, fraction):

@@ -50,10 +50,12 @@ def lower_sparse(low: Lowering, node: Node) -> int:
 
 
 def lower_factor(low: Lowering, node: Node) -> int:
-    """A public factor: one multiplication by an integer at scale f, by fewer bits where the ring has no room."""
+    """A public factor: one multiplication by an integer, a whole factor as it is, others at scale f, or by fewer bits
+    where the ring has no room."""
     (x,) = node.inputs
     first = "full" if low.has_full(x) else "raw"
-    tries = [(form, bits) for bits in (low.f, LEAST_BITS) for form in dict.fromkeys((first, "full"))]
+    precisions = (0,) if float(node.attrs["factor"]).is_integer() else (low.f, LEAST_BITS)
+    tries = [(form, bits) for bits in precisions for form in dict.fromkeys((first, "full"))]
     for form, bits in tries:
         number = low.get(form, x)
         t, factor = low.out.tensors[number], round(node.attrs["factor"] * 2.0**bits)

@@ -10,7 +10,9 @@ import numpy as np
 
 from moiety.private import ranges
 from moiety.private.graph import Node, matrix_conv, per_channel
+from moiety.private.lower_gates import lower_gate
 from moiety.private.lower_graph import lower_factor, lower_sparse
+from moiety.private.lower_hypergraph import lower_extremes, lower_revealed, lower_sparse_multiply
 from moiety.private.ranges import Interval, bits_for
 from moiety.private.squares import GUARD_BITS
 
@@ -30,8 +32,10 @@ def channel_shaped(interval: Interval, shape: tuple[int, ...]) -> Interval:
 
 def lower_input(low: Lowering, node: Node) -> int:
     # The client rounds to the nearest multiple of 2^-f.
-    bound = ranges.symmetric(low.input_bound + 2.0 ** (-low.f - 1), len(node.shape), "input")
-    return low.out.emit("input", [], node.shape, low.f, low.ring, bound, node)
+    largest = low.input_bounds[node]
+    bound = ranges.symmetric(largest + 2.0 ** (-low.f - 1), len(node.shape), "input")
+    attrs = {"bound": largest} if len(low.graph.inputs) > 1 else {}
+    return low.out.emit("input", [], node.shape, low.f, low.ring, bound, node, attrs)
 
 
 def emit_linear(low: Lowering, node: Node, conv: dict[str, Any], weight: Any, bias: Any, extra_bits: int) -> int:
@@ -205,6 +209,11 @@ LAYERS: dict[str, Layer] = {
     "x2": lower_x2,
     "square": lower_square,
     "multiply": lower_product,
+    "sigmoid": lower_gate,
+    "tanh": lower_gate,
     "spmm": lower_sparse,
     "factor": lower_factor,
+    "extremes": lower_extremes,
+    "sparse_multiply": lower_sparse_multiply,
+    "revealed": lower_revealed,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -30,8 +31,6 @@ HINTS = {
     "_log_softmax": "return the logits: the client can apply softmax to them",
     "gelu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
     "silu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
-    "sigmoid": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
-    "tanh": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
     "hardswish": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
     "leaky_relu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
     "elu": "use ReLU, ReLU6, Hardtanh or an x^2 activation",
@@ -200,6 +199,12 @@ def _(
 def linear(b: Builder, x: Any, w: Any, bias: Any = None) -> Node:
     """y = x W^T + bias along the last axis: a 1x1 convolution with that axis as channels."""
     x, weight = need_data(x), constant(w, "weight")
+    if b.single:
+        from moiety.private.operators_product import contract
+
+        letters = ascii_lowercase[: len(x.shape)]
+        y = contract(b, x, weight, letters, "Z" + letters[-1], letters[:-1] + "Z")
+        return y if bias is None else b.node("affine", [y], y.shape, a=None, b=along_last(y, constant(bias, "bias")))
     if b.whole and len(x.shape) > 1:  # the nodes come last, behind the features
         x = permute(b, x, [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2])
     rest = x.shape[:-1]
@@ -230,12 +235,8 @@ def _(b: Builder, bias: Any, x: Any, w: Any, beta: float = 1, alpha: float = 1) 
     return b.node("add", [bias, y], y.shape)
 
 
-@handles("mm", "matmul")
-def _(b: Builder, x: Any, w: Any) -> Node:
-    weight = constant(w, "second factor")
-    if weight.ndim != 2:
-        raise Refused(f"expected a matrix, found a constant of shape {weight.shape}")
-    return linear(b, x, weight.T)
+def along_last(x: Node, vector: Floats) -> Floats:
+    return vector.reshape(*[1] * (len(x.shape) - 1), -1)
 
 
 def along_channels(x: Node, vector: Floats) -> Floats:
@@ -273,6 +274,12 @@ def _(b: Builder, x: Any, w: Any, bias: Any, mean: Any, var: Any, _m: float, eps
 def relu(b: Builder, x: Any) -> Node:
     x = need_data(x)
     return b.node("relu", [x], x.shape)
+
+
+@handles("sigmoid", "tanh")
+def gate(b: Builder, x: Any) -> Node:
+    x = need_data(x)
+    return b.node(b.operator, [x], x.shape)
 
 
 @handles("clamp")
@@ -333,11 +340,14 @@ def pad(b: Builder, x: Node, padding: Sequence[tuple[int, int]]) -> Node:
 
 def permute(b: Builder, x: Node, axes: Sequence[int]) -> Node:
     """Axes of the sample, without the batch."""
-    if b.whole and x.kind == "permute":  # of a permutation: one, or none
+    if (b.whole or b.single) and x.kind == "permute":  # of a permutation: one, or none
         axes, x = [x.attrs["axes"][i] for i in axes], x.inputs[0]
     if list(axes) == list(range(len(x.shape))):
         return x
-    if b.whole:
+    moved = [i for i in axes if x.shape[i] > 1]
+    if b.single and moved == sorted(moved):  # nothing moves
+        return reshape(b, x, [x.shape[i] for i in axes])
+    if b.whole or b.single:
         key = x, tuple(axes)
         if key not in b.permuted:
             b.permuted[key] = b.node("permute", [x], tuple(x.shape[i] for i in axes), axes=list(axes))
@@ -346,6 +356,13 @@ def permute(b: Builder, x: Node, axes: Sequence[int]) -> Node:
 
 
 def reshape(b: Builder, x: Node, shape: Sequence[int]) -> Node:
-    if b.whole and x.kind == "reshape":
+    if (b.whole or b.single) and x.kind == "reshape":
         x = x.inputs[0]
-    return x if tuple(shape) == x.shape else b.node("reshape", [x], tuple(shape))
+    if tuple(shape) == x.shape:
+        return x
+    if b.single:
+        key = x, tuple(shape)
+        if key not in b.reshaped:
+            b.reshaped[key] = b.node("reshape", [x], shape)
+        return b.reshaped[key]
+    return b.node("reshape", [x], tuple(shape))

@@ -46,13 +46,7 @@ def find_parts(b: Builder, x: Node, axis: int) -> list[Part] | None:
         found = parts_of(b, x.inputs[0], axes[axis])
         return None if found is None else [(part and permute(b, part, axes), n) for part, n in found]
     if x.kind == "reshape":
-        inner = x.inputs[0].shape
-        place = leading(inner, x.shape, axis)
-        found = None if place is None else parts_of(b, x.inputs[0], place)
-        if place is None or found is None:
-            return None
-        times = x.shape[axis] // inner[place]  # of the axes that were merged into this one, behind it
-        return [(part and reshape(b, part, replaced(x.shape, axis, n * times)), n * times) for part, n in found]
+        return of_reshape(b, x, axis)
     if x.kind == "add":
         both = [parts_of(b, term, axis) for term in x.inputs]
         if both[0] is None or both[1] is None or [n for _, n in both[0]] != [n for _, n in both[1]]:
@@ -80,13 +74,24 @@ def shifted(b: Builder, x: Node | None, by: Floats) -> Node:
     return b.node("affine", [x], x.shape, a=None, b=by)
 
 
-def leading(inner: tuple[int, ...], shape: tuple[int, ...], axis: int) -> int | None:
-    """The axis of `inner` whose parts are parts along `axis` of its reshape to `shape`: the first of those merged."""
-    ahead = math.prod(shape[:axis])
-    for place, n in enumerate(inner):
-        if n > 1 and math.prod(inner[:place]) == ahead:
-            ends = (math.prod(inner[place:stop]) for stop in range(place + 1, len(inner) + 1))
-            return place if shape[axis] in ends else None
+def of_reshape(b: Builder, x: Node, axis: int) -> list[Part] | None:
+    """Parts along the axis of the input that this one comes from: it may have been merged with those behind it, or
+    split into this one and those behind."""
+    inner, n = x.inputs[0].shape, x.shape[axis]
+    ahead = math.prod(x.shape[:axis])
+    for place, m in enumerate(inner):
+        if m == 1 or math.prod(inner[:place]) != ahead:
+            continue
+        found = parts_of(b, x.inputs[0], place)
+        merged = [math.prod(inner[place:stop]) for stop in range(place + 1, len(inner) + 1)]
+        split = [math.prod(x.shape[axis:stop]) for stop in range(axis + 1, len(x.shape) + 1)]
+        if found is None or (n not in merged and m not in split) or any(size * n % m for _, size in found):
+            return None
+        sizes = [size * n // m for _, size in found]
+        return [
+            (part and reshape(b, part, replaced(x.shape, axis, size)), size)
+            for (part, _), size in zip(found, sizes, strict=True)
+        ]
     return None
 
 

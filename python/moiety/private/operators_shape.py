@@ -21,6 +21,7 @@ from moiety.private.operators import (
     spatial,
     upsample,
 )
+from moiety.private.operators_parts import concatenate, parts_of
 from moiety.private.operators_pool import divide
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def broadcast(b: Builder, x: Node, value: Any) -> Floats:
     """A constant operand with as many axes as the sample has; its batch axis, if any, must have extent 1."""
     array = constant(value, "operand")
     rank = len(x.shape)
-    if array.ndim == rank + 1 and not b.whole:
+    if array.ndim == rank + 1 and b.free:
         if array.shape[0] != 1:
             raise Refused(f"a constant of shape {array.shape} differs between the samples of a batch")
         array = array[0]
@@ -49,6 +50,9 @@ def broadcast(b: Builder, x: Node, value: Any) -> Floats:
 
 def align(b: Builder, x: Node, y: Node) -> tuple[Node, Node]:
     """Two data operands broadcast to one shape by repetition."""
+    if b.single and len(x.shape) != len(y.shape):
+        rank = max(len(x.shape), len(y.shape))
+        x, y = (reshape(b, v, (*[1] * (rank - len(v.shape)), *v.shape)) for v in (x, y))
     if len(x.shape) != len(y.shape) or any(1 != n != m != 1 for n, m in zip(x.shape, y.shape, strict=True)):
         raise Refused(f"operands of shapes {x.shape} and {y.shape} (without the batch) do not match")
     for axis, (n, m) in enumerate(zip(x.shape, y.shape, strict=True)):
@@ -61,6 +65,15 @@ def align(b: Builder, x: Node, y: Node) -> tuple[Node, Node]:
 
 def repeat(b: Builder, x: Node, axis: int, count: int) -> Node:
     """Repeats a tensor along an axis of extent 1."""
+    if b.single:
+        key = x, axis, count
+        if key not in b.repeated:
+            b.repeated[key] = repeated(b, x, axis, count)
+        return b.repeated[key]
+    return repeated(b, x, axis, count)
+
+
+def repeated(b: Builder, x: Node, axis: int, count: int) -> Node:
     rank = len(x.shape)
     if 2 <= rank <= 4 and axis > 0:
         return upsample(b, x, [count if i == axis else 1 for i in range(1, rank)])
@@ -72,6 +85,9 @@ def repeat(b: Builder, x: Node, axis: int, count: int) -> Node:
 
 
 def add(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
+    for known, other in ((x, y), (y, x)):
+        if b.is_zero(known) and is_data(other) and tuple(b.result_shape()) == other.shape:
+            return other if other is x or alpha == 1 else multiply(b, other, alpha)
     if is_data(x, y):
         if alpha == -1:
             x, y = align(b, x, y)
@@ -91,6 +107,8 @@ def multiply(b: Builder, x: Any, y: Any) -> Node:
         x, y = y, x
     if isinstance(y, (int, float)) and y == 1:
         return need_data(x)
+    if b.single and isinstance(y, (int, float)):
+        return b.node("factor", [x], x.shape, factor=float(y))
     # Of a graph's model a number of the code is public, and may go into a public matrix.
     public = {"public": True} if b.whole and isinstance(y, (int, float)) else {}
     return b.node("affine", [x], x.shape, a=broadcast(b, x, y), b=None, **public)
@@ -112,7 +130,9 @@ def _(b: Builder, x: Any, y: Any, alpha: float = 1) -> Node:
 
 
 @handles("mul")
-def _(b: Builder, x: Any, y: Any) -> Node:
+def _(b: Builder, x: Any, y: Any) -> Any:
+    if b.is_zero(x) or b.is_zero(y):
+        return b.zeros()
     return multiply(b, x, y)
 
 
@@ -185,11 +205,43 @@ def _(b: Builder, x: Any, axes: Any = None, keepdim: bool = False, **_: Any) -> 
 
 @handles("cat", "concat", "concatenate")
 def _(b: Builder, parts: Sequence[Any], axis: int = 0) -> Node:
+    if any(map(b.is_zero, parts)):
+        axis = b.axis(next(filter(is_data, parts)), axis)
+        behind = 1 if b.free else 0  # the batch
+        return concatenate(
+            b, [(p, p.shape[axis]) if is_data(p) else (None, p.shape[axis + behind]) for p in parts], axis
+        )
     parts = [need_data(p) for p in parts]
     axis = b.axis(parts[0], axis)
     shape = list(parts[0].shape)
     shape[axis] = sum(p.shape[axis] for p in parts)
     return parts[0] if len(parts) == 1 else b.node("concat", list(parts), tuple(shape), axis=axis)
+
+
+@handles("stack")
+def _(b: Builder, parts: Sequence[Any], axis: int = 0) -> Node:
+    if b.whole:
+        raise Refused("stacked tensors of nodes: use cat along the features")
+    shape = b.result_shape()
+    axis %= len(shape) + (1 if b.free else 0)
+    if b.free and axis == 0:
+        raise Refused("it works along the batch axis")
+    axis -= 1 if b.free else 0
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    return concatenate(b, [(None if b.is_zero(p) else reshape(b, need_data(p), one), 1) for p in parts], axis)
+
+
+@handles("unbind")
+def _(b: Builder, x: Any, axis: int = 0) -> tuple[Node, ...]:
+    x = need_data(x)
+    axis = b.axis(x, axis)
+    rest = x.shape[:axis] + x.shape[axis + 1 :]
+    return tuple(reshape(b, cut(b, x, axis, i, i + 1), rest) for i in range(x.shape[axis]))
+
+
+@handles("new_zeros", "zeros_like")
+def _(b: Builder, *_: Any, **__: Any) -> Any:
+    return b.zeros()
 
 
 @handles("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
@@ -206,6 +258,8 @@ def _(b: Builder, x: Any, *_: Any) -> Node:
 @handles("permute")
 def _(b: Builder, x: Any, axes: Sequence[int]) -> Node:
     x = need_data(x)
+    if b.single:
+        return permute(b, x, [axis % len(x.shape) for axis in axes])
     if b.whole:
         rank = len(x.shape)
         return permute(b, x, [(axes[(p + 1) % rank] - 1) % rank for p in range(rank)])
@@ -225,6 +279,19 @@ def _(b: Builder, x: Any, first: int, second: int) -> Node:
     return permute(b, x, order)
 
 
+def chosen_parts(b: Builder, x: Node, axis: int, start: int, stop: int) -> Node | None:
+    """The slice, if it is some of the parts that the tensor was made of."""
+    found = parts_of(b, x, axis)
+    if found is None:
+        return None
+    ends = np.cumsum([0, *(size for _, size in found)])
+    inside = [
+        part for part, begin, end in zip(found, ends[:-1], ends[1:], strict=True) if start <= begin and end <= stop
+    ]
+    fits = sum(size for _, size in inside) == stop - start and any(part is not None for part, _ in inside)
+    return concatenate(b, inside, axis) if fits else None
+
+
 def cut(b: Builder, x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
     n = x.shape[axis]
     start, stop, step = slice(start, stop, step).indices(n)
@@ -232,6 +299,9 @@ def cut(b: Builder, x: Node, axis: int, start: int, stop: int, step: int = 1) ->
         raise Refused(f"an empty or reversed slice {start}:{stop}:{step}")
     if (start, stop, step) == (0, n, 1):
         return x
+    chosen = chosen_parts(b, x, axis, start, stop) if b.single and step == 1 else None
+    if chosen is not None:
+        return chosen
     shape = (*x.shape[:axis], len(range(start, stop, step)), *x.shape[axis + 1 :])
     return b.node("slice", [x], shape, axis=axis, start=start, stop=stop, step=step)
 
@@ -239,7 +309,7 @@ def cut(b: Builder, x: Node, axis: int, start: int, stop: int, step: int = 1) ->
 @handles("slice")
 def _(b: Builder, x: Any, axis: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Node:
     x = need_data(x)
-    if not b.whole and axis % (len(x.shape) + 1) == 0:
+    if b.free and axis % (len(x.shape) + 1) == 0:
         # x[:, ...] slices the whole batch; anything else would drop samples, which the result's batch axis shows.
         if start in (None, 0) and step == 1 and b.keeps_batch():
             return need_data(x)
@@ -265,14 +335,16 @@ def _(b: Builder, x: Any, axis: int, index: int) -> Node:
     return reshape(b, y, x.shape[:axis] + x.shape[axis + 1 :])
 
 
-@handles("split", "split_with_sizes", "chunk")
+@handles("split", "split_with_sizes", "chunk", "tensor_split")
 def _(b: Builder, x: Any, size: Any, axis: int = 0) -> tuple[Node, ...]:
     x = need_data(x)
     axis = b.axis(x, axis)
     n = x.shape[axis]
     if isinstance(size, int):
-        step = -(-n // size) if b.operator == "chunk" else size
+        step = size if b.operator == "split" else -(-n // size)
         sizes = [min(step, n - i) for i in range(0, n, step)]
+        if b.operator == "tensor_split":
+            sizes = [n // size + (i < n % size) for i in range(size)]
     else:
         sizes = list(size)
     starts = np.cumsum([0, *sizes])

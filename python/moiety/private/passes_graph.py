@@ -23,7 +23,7 @@ BYTE = 8
 
 def gather_public(graph: Graph) -> None:
     """All that goes before the other passes."""
-    if not any(node.kind == "spmm" for node in graph.nodes()):
+    if not any(node.kind in ("spmm", "extremes") for node in graph.nodes()):
         return
     changed = True
     while changed:
@@ -228,7 +228,7 @@ def merge_layers(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> boo
     (outs, middle), ins = node.attrs["weight"].shape[:2], below.attrs["weight"].shape[1]
     apart = middle * (outs + 8 * BYTE) + (ins * middle if alone(below, users) else 0)
     inner, bias = below.attrs["bias"], node.attrs["bias"]
-    if ins * outs > apart or any(b is not None and b.ndim > 1 for b in (inner, bias)):
+    if (ins * outs > apart and not node.attrs.get("merge")) or any(b is not None and b.ndim > 1 for b in (inner, bias)):
         return False
     second = node.attrs["weight"].reshape(outs, middle)
     if inner is not None:

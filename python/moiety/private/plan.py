@@ -19,7 +19,7 @@ from typing import Any
 
 from moiety._core import mpc
 
-from .program import Op, Program, Tensor, canonical
+from .program import Array, Op, Program, Tensor, canonical
 
 __all__ = [
     "COMPARISONS",
@@ -27,6 +27,7 @@ __all__ = [
     "comparing",
     "comparison_kinds",
     "layers",
+    "pattern",
     "plan",
     "pool_axes",
     "require_comparison",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 COMPARISONS = ("circuit", "dcf")
-COMPARING = ("relu", "hardtanh", "maxpool", "argmax")
+COMPARING = ("relu", "hardtanh", "piecewise", "maxpool", "argmax", "extremes")
 FLAG_BITS = 32  # ring of the count of elements that left their certified range
 MAX_REQUESTS = 1 << 20
 
@@ -178,6 +179,11 @@ def pool_axes(op: Op, x: Tensor, y: Tensor) -> tuple[int, list[tuple[int, ...]]]
     return x.shape[0], axes
 
 
+def pattern(program: Program, op: Op) -> tuple[Array, Array]:
+    """The pointers and indices of an operation on a public pattern."""
+    return program.public[op.attrs["indptr"]], program.public[op.attrs["indices"]]
+
+
 class _Planner:
     def __init__(self, program: Program, batch: int, comparison: str) -> None:
         self.program = program
@@ -227,6 +233,8 @@ class _Planner:
                 self.compare(kind, n, op.attrs["bits"], [op.attrs["bits"]])
             case "hardtanh":
                 self.compare(kind, 2 * n, op.attrs["bits"], [op.attrs["bits"]])
+            case "piecewise":
+                self.compare(kind, len(op.attrs["slopes"]) * n, op.attrs["bits"], [op.attrs["bits"]])
             case "maxpool":
                 assert x is not None
                 channels, axes = pool_axes(op, x, y)
@@ -237,6 +245,13 @@ class _Planner:
                 classes = x.shape[op.attrs["axis"]]
                 for count in mpc.argmax_comparisons(n // classes, classes):
                     self.compare(kind, count, op.attrs["bits"], [op.attrs["bits"], y.bits])
+            case "extremes":
+                self.extremes(op, kind)
+            case "sparse_multiply":
+                indptr, indices = pattern(self.program, op)
+                columns = tensors[op.inputs[1]].shape[-1]
+                rows = {"indptr": indptr.tolist(), "indices": indices.tolist(), "columns": columns}
+                self.add("sparse", self.batch * y.size, batch=self.batch, **rows)
             case "square":
                 self.add("cross", n)
             case "multiply":
@@ -263,6 +278,18 @@ class _Planner:
             self.first[index] = start
         if op.kind == "truncate" and "check_bits" in op.attrs:
             self.checks[index] = self.compare("circuit", 2 * n, ring - op.attrs["shift"], indicator_bits=FLAG_BITS)
+
+    def extremes(self, op: Op, kind: str) -> None:
+        """csrc/mpc/extremes.hpp: upwards, rows whose values differ, downwards."""
+        indptr, indices = pattern(self.program, op)
+        bits, ring = op.attrs["bits"], self.program.ring
+        pairs = mpc.extremes_pairs(indptr, indices, self.program.tensors[op.inputs[0]].size)
+        for count in pairs:
+            self.compare(kind, 2 * count * self.batch, bits, [bits], indicator_bits=ring)
+        self.compare(kind, (indptr.size - 1) * self.batch, bits, indicator_bits=ring)
+        for count in reversed(pairs):
+            self.add("cross", 2 * count * self.batch)
+            self.add("cross", 2 * count * self.batch)
 
     def derived(self, op: Op, y: Tensor) -> int:
         """The mask of an opened tensor that was made from opened tensors."""

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 __all__ = ["FORMAT_VERSION", "Certificate", "Op", "Program", "ProgramError", "Tensor", "load"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FORMAT_NAME = "moiety-program"
 METADATA_KEY = "moiety.program"
 HASH_KEY = "moiety.sha256"
@@ -34,7 +34,7 @@ HASH_KEY = "moiety.sha256"
 MAX_JSON_BYTES = 64 << 20
 # Attributes that name arrays: those that the server holds, and those that are public.
 HELD = ("weight", "bias", "c2", "c1", "c0", "value")
-PUBLIC = ("indptr", "indices", "values")
+PUBLIC = ("indptr", "indices", "values", "edge_weights")
 
 Array = npt.NDArray[Any]
 
@@ -83,7 +83,8 @@ class Op:
 class Certificate:
     """How the program's bounds were obtained; the bounds themselves are in the tensors.
 
-    `input_bound`: the client refuses an input with a larger magnitude (public). `margin_bits`: every calibrated bound
+    `input_bound`: the client refuses an input with a larger magnitude (public); of several inputs the largest of their
+    bounds, which stand in their operations. `margin_bits`: every calibrated bound
     is 2**margin_bits times the largest magnitude seen. `samples`: calibration images, 0 if none were run. `checked`:
     the program carries `check_bits`, so that the parties find out when an input leaves the certified range.
     `withheld`: the bounds were removed by `without_weights`; what a client sees of them is the compared widths.
@@ -123,9 +124,26 @@ class Program:
         return np.dtype(np.uint32 if self.ring == 32 else np.uint64)
 
     @property
+    def inputs(self) -> tuple[Op, ...]:
+        """The operations that stand for the client's inputs, in the order in which they are given."""
+        return tuple(op for op in self.ops if op.kind == "input")
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of one sample, by input."""
+        return tuple(self.tensors[op.output].shape for op in self.inputs)
+
+    @property
+    def input_bounds(self) -> tuple[float, ...]:
+        """The largest magnitude that the client may give, by input; infinite without a certificate."""
+        whole = math.inf if self.certificate is None else self.certificate.input_bound
+        return tuple(float(op.attrs.get("bound", whole)) for op in self.inputs)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample."""
-        return self.tensors[self.ops[0].output].shape
+        """Of one sample; several inputs are handed around as one row of their elements (`moiety.private.inputs`)."""
+        shapes = self.input_shapes
+        return shapes[0] if len(shapes) == 1 else (sum(map(math.prod, shapes)),)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

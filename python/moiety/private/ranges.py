@@ -57,6 +57,10 @@ class Interval:
         """Intersection with [-limit, limit], which rests on a measurement."""
         return Interval(np.clip(self.lo, -limit, limit), np.clip(self.hi, -limit, limit), "calibrated")
 
+    def within(self, low: float, high: float) -> Interval:
+        """Intersection with what is known of the operation whatever its input."""
+        return Interval(np.clip(self.lo, low, high), np.clip(self.hi, low, high), self.how)
+
     def scaled(self, factor: float) -> Interval:
         ends = (self.lo * factor, self.hi * factor)
         return make(np.minimum(*ends), np.maximum(*ends), self.how)

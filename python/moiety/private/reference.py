@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from moiety.private.hyperedges import extremes, products
+from moiety.private.inputs import split
 from moiety.private.program import Op, Program, ProgramError, Tensor
+from moiety.private.revealed import laplacians
 from moiety.private.validate import conv_output, pool_output
 
 __all__ = ["Trace", "convolve", "plain_convolve", "run"]
@@ -122,7 +125,10 @@ class Machine:
         self.program = program
         self.signed = np.dtype(np.int32 if program.ring == 32 else np.int64)
         self.batch = x.shape[0]
-        self.values: dict[int, Integers] = {0: np.rint(x * 2.0**program.fraction_bits).astype(self.signed)}
+        integers = np.rint(x * 2.0**program.fraction_bits).astype(self.signed)
+        self.values: dict[int, Integers] = {
+            op.output: value for op, value in zip(program.inputs, split(program, integers), strict=True)
+        }
 
     def array(self, name: str, tensor: Tensor) -> Integers:
         """A server-held array, (channels,) spread to broadcast against the tensor."""
@@ -167,6 +173,9 @@ class Machine:
             return np.maximum(x, 0)
         if op.kind == "hardtanh":
             return np.clip(x, a["low"], a["high"])
+        if op.kind == "piecewise":
+            bends = zip(a["thresholds"], a["slopes"], strict=True)
+            return sum((self.signed.type(s) * np.maximum(x - t, 0) for t, s in bends), self.signed.type(a["offset"]))
         if op.kind == "maxpool":
             lowest = -(2 ** (self.program.ring - 1))
             return windows(x, a, lowest).max(axis=-1).reshape(self.batch, *y.shape)
@@ -183,6 +192,18 @@ class Machine:
             return x << a["shift"]
         if op.kind == "spmm":
             return self.sparse(op, x)
+        if op.kind in ("extremes", "sparse_multiply"):
+            indptr, indices = (self.program.public[a[key]] for key in ("indptr", "indices"))
+            if op.kind == "extremes":
+                return extremes(x, indptr, indices).astype(self.signed)
+            return products(x, ins[1], indptr, indices)
+        if op.kind == "revealed":
+            matrices = laplacians(self.program, op, x)
+            one = [
+                products(m[2].view(self.signed)[None], v[None], m[0], m[1])
+                for m, v in zip(matrices, ins[1], strict=True)
+            ]
+            return np.concatenate(one)
         if op.kind == "add":
             return x + ins[1]
         if op.kind == "subtract":
@@ -215,7 +236,7 @@ def rearrange(op: Op, ins: Sequence[Integers], shape: tuple[int, ...]) -> Any:
 
 
 def run(program: Program, x: npt.ArrayLike, trace: bool = False) -> npt.NDArray[Any] | Trace:
-    """Evaluates `program` on x (N, *input_shape), floats.
+    """Evaluates `program` on x (N, *input_shape), floats; for several inputs on a tuple of as many.
 
     Returns float64 logits (N, *output_shape), or int64 class indices; with `trace` a `Trace` that also holds every
     tensor's real value, by tensor number. Raises ValueError for a wrong shape, values that are not finite or exceed
@@ -224,22 +245,21 @@ def run(program: Program, x: npt.ArrayLike, trace: bool = False) -> npt.NDArray[
     if not program.has_weights:
         raise ValueError("this program has no weights: the reference needs the server's program")
     assert program.certificate is not None
+    if isinstance(x, tuple):
+        x = np.concatenate([np.asarray(part, np.float64).reshape(len(part), -1) for part in x], axis=1)
     data = np.asarray(x, dtype=np.float64)
     if data.shape[1:] != program.input_shape or data.ndim != len(program.input_shape) + 1:
         raise ValueError(f"expected an input of shape (N, {program.input_shape}), found {data.shape}")
-    largest = float(np.abs(data).max(initial=0.0))
-    if not math.isfinite(largest) or largest > program.certificate.input_bound:
-        raise ValueError(
-            f"expected finite inputs of magnitude at most {program.certificate.input_bound:g}, found {largest:g}"
-        )
+    for value, bound in zip(split(program, data), program.input_bounds, strict=True):
+        largest = float(np.abs(value).max(initial=0.0))
+        if not math.isfinite(largest) or largest > bound:
+            raise ValueError(f"expected finite inputs of magnitude at most {bound:g}, found {largest:g}")
     with np.errstate(over="ignore"):
         machine = Machine(program, data)
         last_use = {i: op.output for op in program.ops for i in op.inputs}
         values: dict[int, Floats] = {}
         for op in program.ops:
-            if op.kind == "input":
-                machine.values = {op.output: machine.values[0]}
-            else:
+            if op.kind != "input":
                 machine.values[op.output] = wrap(machine.step(op), program.tensors[op.output].bits)
             if trace:
                 scale = 2.0 ** -program.tensors[op.output].fraction

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from moiety.private.program import FORMAT_VERSION, Op, Program, ProgramError, Tensor
+from moiety.private.program import FORMAT_VERSION, Array, Op, Program, ProgramError, Tensor
 from moiety.private.sparse import check_pattern
 
 __all__ = ["CONV_FIELDS", "conv_output", "pool_output", "validate"]
@@ -96,8 +96,13 @@ class Checker:
         kinds = [op.kind for op in p.ops]
         if len(kinds) < 2 or kinds[0] != "input" or kinds[-1] != "output":
             raise ProgramError("malformed program: expected `input` first and `output` last")
-        if kinds.count("input") != 1 or kinds.count("output") != 1:
-            raise ProgramError("malformed program: expected one input and one output")
+        count = kinds.count("input")
+        if kinds[:count] != ["input"] * count or kinds.count("output") != 1:
+            raise ProgramError("malformed program: expected its inputs first, and one output")
+        if count > 1 and p.certificate.input_bound != max(op.attrs.get("bound", math.inf) for op in p.inputs):
+            raise ProgramError(
+                "malformed program: expected the bound of every input, and the largest of them in the certificate"
+            )
         for i, t in enumerate(p.tensors):
             self.tensor(i, t)
         for op in p.ops:
@@ -169,6 +174,8 @@ def check_input(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> N
     arity(self, op, inputs, 0)
     self.need(y.bits == self.program.ring, op, "expected a full-ring output")
     self.need(y.fraction == self.program.fraction_bits, op, "expected the program's fraction bits")
+    bound = op.attrs.get("bound", 1.0)
+    self.need(isinstance(bound, float) and 0 < bound < math.inf, op, f"expected a positive bound, found {bound!r}")
 
 
 def check_open(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
@@ -220,6 +227,21 @@ def check_compare(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) ->
     self.need((x.shape, x.fraction) == (y.shape, y.fraction), op, "shape or scale differs")
     if op.kind == "hardtanh":
         self.need(op.attrs["low"] < op.attrs["high"], op, "expected low < high")
+
+
+def check_piecewise(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    arity(self, op, inputs, 1)
+    self.bits(op, inputs, y)
+    (x,), a = inputs, op.attrs
+    thresholds, slopes = a["thresholds"], a["slopes"]
+    numbers = [*thresholds, *slopes, a["offset"], a["fraction"]]
+    self.need(all(type(v) is int and abs(v) < 2**62 for v in numbers), op, "expected whole numbers below 2^62")
+    self.need(0 < len(thresholds) == len(slopes), op, f"{len(slopes)} slopes for {len(thresholds)} thresholds")
+    self.need(thresholds == sorted(thresholds), op, "expected rising thresholds")
+    self.need(x.shape == y.shape and y.fraction == x.fraction + a["fraction"], op, "shape or scale differs")
+    if x.bound is not None:
+        reach = x.bound * 2.0**x.fraction + max(map(abs, thresholds))
+        self.need(reach < 2.0 ** (a["bits"] - 1), op, f"inputs less thresholds do not fit {a['bits']} bits")
 
 
 def check_pool(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
@@ -277,34 +299,42 @@ def check_scale(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> N
     self.need(y.bits <= min(self.program.ring, x.bits + (add if op.kind == "shift_left" else 0)), op, "too many bits")
 
 
-def check_spmm(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
-    """A public sparse matrix on the last axis: its pattern, its coefficients, the scale that they add."""
-    arity(self, op, inputs, 1)
-    (x,) = inputs
-    names = [op.attrs[key] for key in ("indptr", "indices", "values")]
-    absent = [name for name in names if name is not None and name not in self.program.public]
+def check_rows(self: Checker, op: Op, axis: Sequence[int]) -> tuple[Array, Array]:
+    """The operation's public pattern, whose columns are the axis that it acts on."""
+    names = [op.attrs[key] for key in ("indptr", "indices")]
+    absent = [name for name in names if name not in self.program.public]
     self.need(not absent, op, f"its public arrays {absent} are missing")
-    indptr, indices = (self.program.public[name] for name in names[:2])
+    indptr, indices = (self.program.public[name] for name in names)
     self.need(
         indptr.dtype == np.int64 and indices.dtype == np.int32,
         op,
         f"expected pointers of int64 and indices of int32, found {indptr.dtype} and {indices.dtype}",
     )
-    self.need(len(x.shape) > 0 and len(y.shape) > 0, op, "expected an axis to act on")
-    pattern = (names[0], names[1], x.shape[-1])
-    if pattern not in self.patterns:
+    self.need(len(axis) > 0, op, "expected an axis to act on")
+    found = (*names, axis[0])
+    if found not in self.patterns:
         try:
-            check_pattern(indptr, indices, x.shape[-1])
+            check_pattern(indptr, indices, axis[0])
         except ValueError as error:
             self.fail(op, str(error))
-        self.patterns.add(pattern)
-    if names[2] is not None:
-        values = self.program.public[names[2]]
+        self.patterns.add(found)
+    return indptr, indices
+
+
+def check_spmm(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    """A public sparse matrix on the last axis: its pattern, its coefficients, the scale that they add."""
+    arity(self, op, inputs, 1)
+    (x,) = inputs
+    indptr, indices = check_rows(self, op, x.shape[-1:])
+    name = op.attrs["values"]
+    self.need(name is None or name in self.program.public, op, f"its public arrays {[name]} are missing")
+    if name is not None:
+        values = self.program.public[name]
         self.need(values.dtype == self.program.dtype, op, f"expected {self.program.dtype} values, found {values.dtype}")
         self.need(values.shape == indices.shape, op, f"expected {indices.size} values, found {values.shape}")
     self.need(y.shape == (*x.shape[:-1], indptr.size - 1), op, f"output {y.shape} does not fit {x.shape}")
     fraction = op.attrs["fraction"]
-    self.need(fraction >= 0 and (names[2] is not None or fraction == 0), op, f"coefficients at scale 2^{fraction}")
+    self.need(fraction >= 0 and (name is not None or fraction == 0), op, f"coefficients at scale 2^{fraction}")
     self.need(y.fraction == x.fraction + fraction and y.bits <= x.bits, op, "scale or bits differ")
 
 
@@ -363,6 +393,43 @@ def check_output(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> 
     self.need((x.shape, x.fraction, x.bits) == (y.shape, y.fraction, y.bits), op, "shape, scale or bits differ")
 
 
+def check_extremes(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    arity(self, op, inputs, 1)
+    (x,) = inputs
+    indptr, indices = check_rows(self, op, x.shape)
+    self.need(len(x.shape) == 1, op, f"expected one value a node, found {x.shape}")
+    self.need(bool(np.all(np.diff(indptr) > 1)), op, "expected rows of at least two entries")
+    self.need(op.attrs["bits"] <= x.bits, op, "too few input bits")
+    self.need((y.shape, y.fraction) == ((2 * indices.size,), 0), op, f"output {y.shape} does not fit the pattern")
+    self.need(y.bits == self.program.ring, op, "expected a full-ring output")
+
+
+def check_sparse_multiply(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    arity(self, op, inputs, 2)
+    values, x = inputs
+    indptr, indices = check_rows(self, op, x.shape[-1:])
+    self.need(values.shape == indices.shape, op, f"expected {indices.size} values, found {values.shape}")
+    self.need(y.shape == (*x.shape[:-1], indptr.size - 1), op, f"output {y.shape} does not fit {x.shape}")
+    self.need(values.bits == x.bits == y.bits == self.program.ring, op, "expected full-ring tensors")
+    self.need(y.fraction == values.fraction + x.fraction, op, "scale differs")
+
+
+def check_revealed(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -> None:
+    """The least that the Laplacian of the pairs needs."""
+    arity(self, op, inputs, 2)
+    bits, x = inputs
+    indptr, indices = check_rows(self, op, x.shape[-1:])
+    weight = self.program.public.get(op.attrs["edge_weights"])
+    if weight is None or weight.dtype != np.float64 or weight.shape != (indptr.size - 1,):
+        self.fail(op, f"expected public weights of {indptr.size - 1} hyperedges, float64")
+    self.need(bool(np.all(weight > 0) and np.all(np.isfinite(weight))), op, "expected positive weights")
+    self.need(bool(np.all(np.diff(indptr) > 1)), op, "expected rows of at least two entries")
+    self.need((bits.shape, bits.fraction) == ((2 * indices.size,), 0), op, f"{bits.shape} bits do not fit the pattern")
+    self.need(x.shape == y.shape and bits.bits == x.bits == y.bits == self.program.ring, op, "shape or bits differ")
+    self.need(y.fraction == x.fraction + op.attrs["fraction"], op, "scale differs")
+    self.need(all(isinstance(op.attrs[key], bool) for key in ("mediators", "code")), op, "expected a rule")
+
+
 Check = Callable[[Checker, Op, Sequence[Tensor], Tensor], None]
 CHECKS: dict[str, Check] = {
     "input": check_input,
@@ -371,6 +438,7 @@ CHECKS: dict[str, Check] = {
     "truncate": check_truncate,
     "relu": check_compare,
     "hardtanh": check_compare,
+    "piecewise": check_piecewise,
     "maxpool": check_pool,
     "sumpool": check_pool,
     "extend": check_extend,
@@ -390,6 +458,9 @@ CHECKS: dict[str, Check] = {
     "pad": check_local,
     "add_constant": check_add_constant,
     "argmax": check_argmax,
+    "extremes": check_extremes,
+    "sparse_multiply": check_sparse_multiply,
+    "revealed": check_revealed,
     "output": check_output,
 }
 

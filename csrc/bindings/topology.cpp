@@ -11,6 +11,7 @@
 #include "topology/barcode.hpp"
 #include "topology/events.hpp"
 #include "topology/flag.hpp"
+#include "topology/series.hpp"
 
 namespace py = pybind11;
 namespace topology = moiety::topology;
@@ -140,6 +141,19 @@ py::tuple barcode(const topology::Cells& cells, int max_dimension, bool compress
     return py::make_tuple(give(std::move(bars)), give(work));
 }
 
+py::tuple series_barcode(int32_t nodes, const Array<int64_t>& start, const Array<int32_t>& tail,
+                         const Array<int32_t>& head, int which, int max_dimension, int32_t chunk, int64_t block,
+                         double alive) {
+    const auto how = options(max_dimension, true, block, alive);
+    topology::Work work;
+    topology::Bars bars;
+    {
+        const py::gil_scoped_release release;
+        bars = topology::series_barcode(snapshots(nodes, start, tail, head), mode(which), how, chunk, work);
+    }
+    return py::make_tuple(give(std::move(bars)), give(work));
+}
+
 }  // namespace
 
 void register_topology(py::module_& parent) {
@@ -161,6 +175,8 @@ void register_topology(py::module_& parent) {
     m.def("cells_of_timed_graph", &of_timed_graph, py::arg("positions"), py::arg("vertex_enter"),
           py::arg("vertex_exit"), py::arg("tail"), py::arg("head"), py::arg("enter"), py::arg("exit"),
           py::arg("max_dimension"));
+    m.def("series_barcode", &series_barcode, py::arg("nodes"), py::arg("start"), py::arg("tail"), py::arg("head"),
+          py::arg("mode"), py::arg("max_dimension"), py::arg("chunk"), py::arg("block"), py::arg("alive"));
     m.def("barcode", &barcode, py::arg("cells"), py::arg("max_dimension"), py::arg("compressed"), py::arg("block"),
           py::arg("alive"));
 }

@@ -24,8 +24,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "topology/cells.hpp"
+#include "topology/coned_block.hpp"
 
 namespace moiety::topology {
 
@@ -34,8 +36,39 @@ struct BlockPolicy {
     double alive = 2;     // ... and that many times as many as it began with
 };
 
-// The bars of dimension 0, ..., max_dimension, in no order. `cells` must be canonical and valid; those above dimension
-// max_dimension + 1 are ignored. A bar that is there at the end has last = positions - 1 and a closed death.
+// The reduction of a sequence that comes in pieces; it keeps the cells of one block and no more.
+class ConedStream {
+  public:
+    // Bars of dimension 0, ..., max_dimension go to `bars`, in no order; cells above dimension max_dimension + 1 are
+    // ignored. A bar that is there at the end has last = positions - 1 and a closed death.
+    ConedStream(int32_t positions, int max_dimension, const BlockPolicy& policy, Bars& bars, Work& work)
+        : policy_(policy), bars_(bars), work_(work), block_(positions, max_dimension) {
+        cells_.positions = positions;
+    }
+
+    // The next cells [from, to) of a canonical sequence. In the sequence cell `from` has the number `next`, one more
+    // than the last that came, and those before `from`, which came earlier, have numbers from `before` on.
+    void feed(const Cells& cells, int64_t from, int64_t to, int64_t next, int64_t before = 0);
+    // Nothing comes any more.
+    void finish();
+
+  private:
+    void advance(bool all);
+    void run(int32_t e, int32_t until);
+    int32_t local(int64_t number) const;
+
+    BlockPolicy policy_;
+    Bars& bars_;
+    Work& work_;
+    ConedBlock block_;
+    Cells cells_;                  // those of K_s, then those that entered since, in that order
+    std::vector<int64_t> number_;  // in the sequence
+    int32_t present_ = 0, s_ = 0;  // how many are of K_s; s
+    std::vector<Carried> carried_;
+    bool done_ = false;
+};
+
+// The bars of canonical, valid `cells`.
 Bars coned_bars(const Cells& cells, int max_dimension, const BlockPolicy& policy, Work& work);
 
 }  // namespace moiety::topology

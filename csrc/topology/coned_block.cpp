@@ -7,11 +7,11 @@
 
 namespace moiety::topology {
 
-void ConedBlock::run(const std::vector<int32_t>& present, int32_t entering, int32_t until, int32_t s, int32_t e,
-                     std::vector<Carried>& carried, std::vector<int32_t>& number, Bars& bars, Work& work) {
+void ConedBlock::run(const Cells& cells, int32_t present, int32_t until, int32_t s, int32_t e,
+                     std::vector<Carried>& carried, Bars& bars, Work& work) {
     end_ = e;
-    last_ = e == cells_.positions - 1;
-    gather(present, entering, until, s, e, carried, number);
+    last_ = e == final_;
+    gather(cells, present, until, s, e, carried);
     order_cones(e);
     for (int dim = top_ + 1; dim >= 2; --dim) reduce_dimension(dim, work);
     reduce_edges(work);
@@ -23,8 +23,9 @@ void ConedBlock::run(const std::vector<int32_t>& present, int32_t entering, int3
                                           static_cast<int64_t>(face_.size() + pool_.size()) * 4);
 }
 
-void ConedBlock::gather(const std::vector<int32_t>& present, int32_t entering, int32_t until, int32_t s, int32_t e,
-                        std::vector<Carried>& carried, std::vector<int32_t>& number) {
+void ConedBlock::gather(const Cells& cells, int32_t present, int32_t until, int32_t s, int32_t e,
+                        std::vector<Carried>& carried) {
+    std::vector<int32_t> number(static_cast<size_t>(until), -1);
     dim_.assign(1, 0);
     id_.assign(1, -1);
     enter_.assign(1, 0);
@@ -40,22 +41,22 @@ void ConedBlock::gather(const std::vector<int32_t>& present, int32_t entering, i
     };
     const auto add_cell = [&](int32_t id, int32_t enter) {
         const size_t i = static_cast<size_t>(id);
-        if (cells_.dimension[i] > top_) return;
+        if (cells.dimension[i] > top_) return;
         number[i] = static_cast<int32_t>(dim_.size());
-        for (const int32_t f : cells_.boundary(id)) face_.push_back(number[static_cast<size_t>(f)]);
-        add(cells_.dimension[i], id, enter, std::min(cells_.exit[i], e));
+        for (const int32_t f : cells.boundary(id)) face_.push_back(number[static_cast<size_t>(f)]);
+        add(cells.dimension[i], id, enter, std::min(cells.exit[i], e));
     };
     past_bars_ = std::move(carried);
     carried.clear();
     for (const Carried& bar : past_bars_) add(bar.dimension, -1, bar.first, e);
     past_ = static_cast<int32_t>(dim_.size());
-    for (const int32_t id : present) add_cell(id, s);
+    for (int32_t id = 0; id < present; ++id) add_cell(id, s);
     for (size_t k = 0; k < past_bars_.size(); ++k) {
         for (const int32_t id : past_bars_[k].cycle) face_.push_back(number[static_cast<size_t>(id)]);
         face_.push_back(static_cast<int32_t>(k) + 1);
         add(past_bars_[k].dimension + 1, -1, s, e);
     }
-    for (int32_t id = entering; id < until; ++id) add_cell(id, cells_.enter[static_cast<size_t>(id)]);
+    for (int32_t id = present; id < until; ++id) add_cell(id, cells.enter[static_cast<size_t>(id)]);
     count_ = static_cast<int32_t>(dim_.size());
 }
 

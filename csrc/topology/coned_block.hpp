@@ -9,7 +9,7 @@
 
 namespace moiety::topology {
 
-// A bar that reaches the border of two blocks, and a cycle there that it lives in: cells of the whole sequence.
+// A bar that reaches the border of two blocks, and a cycle there that it lives in.
 struct Carried {
     int8_t dimension;
     bool open;      // its birth
@@ -19,13 +19,13 @@ struct Carried {
 
 class ConedBlock {
   public:
-    explicit ConedBlock(const Cells& cells, int max_dimension) : cells_(cells), top_(max_dimension + 1) {}
+    ConedBlock(int32_t positions, int max_dimension) : final_(positions - 1), top_(max_dimension + 1) {}
 
-    // The cells of `present` (K_s, rising) and those numbered [entering, until) enter; positions are [s, e]. `carried`
-    // is the basis at s in order of its flag, and becomes that at e, unless e is the last position: then bars that
-    // reach it are complete. `number` maps cells to 0, ... and is for scratch: one entry a cell of the sequence.
-    void run(const std::vector<int32_t>& present, int32_t entering, int32_t until, int32_t s, int32_t e,
-             std::vector<Carried>& carried, std::vector<int32_t>& number, Bars& bars, Work& work);
+    // The first `present` cells are those of K_s, those from there to `until` enter at s < enter <= e (or at 0 in the
+    // first block); positions are [s, e]. `carried` is the basis at s in order of its flag, and becomes that at e,
+    // unless e is the last position: then bars that reach it are complete.
+    void run(const Cells& cells, int32_t present, int32_t until, int32_t s, int32_t e, std::vector<Carried>& carried,
+             Bars& bars, Work& work);
 
   private:
     // Rows and columns have one numbering: w, then the block's cells in the order of entry, then cones by rank.
@@ -34,8 +34,8 @@ class ConedBlock {
         int32_t length = 0;
     };
 
-    void gather(const std::vector<int32_t>& present, int32_t entering, int32_t until, int32_t s, int32_t e,
-                std::vector<Carried>& carried, std::vector<int32_t>& number);
+    void gather(const Cells& cells, int32_t present, int32_t until, int32_t s, int32_t e,
+                std::vector<Carried>& carried);
     void order_cones(int32_t e);
     void reduce_dimension(int dim, Work& work);
     void reduce_column(int32_t column, Work& work);
@@ -52,12 +52,12 @@ class ConedBlock {
     bool ends(int32_t cell) const { return exit_[static_cast<size_t>(cell)] == end_; }
     int dim_of(int32_t row) const { return dim_[static_cast<size_t>(base(row))] + (cone(row) ? 1 : 0); }
 
-    const Cells& cells_;
+    const int32_t final_;  // the last position
     const int top_;
     bool last_ = false;
     int32_t end_ = 0, count_ = 0, past_ = 0;  // e; w and cells; w and y's
     std::vector<int8_t> dim_;                 // of the block's cells; w is number 0
-    std::vector<int32_t> id_, enter_, exit_;  // id: in the sequence, -1 for w, y and x; exit: at most e
+    std::vector<int32_t> id_, enter_, exit_;  // id: in `cells`, -1 for w, y and x; exit: at most e
     std::vector<int64_t> start_;
     std::vector<int32_t> face_, ranked_, rank_;  // cones: the cell of a rank, the rank of a cell or -1
     std::vector<int32_t> owner_;                 // of a row: the column with that pivot, or -1

@@ -27,6 +27,10 @@ struct Snapshots {
     std::span<const int32_t> tail, head;
 
     int32_t steps() const { return static_cast<int32_t>(start.size()) - 1; }
+    // Steps from, ..., until - 1.
+    Snapshots part(int32_t from, int32_t until) const {
+        return {nodes, start.subspan(static_cast<size_t>(from), static_cast<size_t>(until - from) + 1), tail, head};
+    }
     // Throws Error unless it is as above, naming the step.
     void validate() const;
 };

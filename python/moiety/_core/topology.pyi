@@ -32,6 +32,17 @@ def cells_of_timed_graph(
     exit: NDArray[int32],
     max_dimension: int,
 ) -> Cells: ...
+def series_barcode(
+    nodes: int,
+    start: NDArray[int64],
+    tail: NDArray[int32],
+    head: NDArray[int32],
+    mode: int,
+    max_dimension: int,
+    chunk: int,
+    block: int,
+    alive: float,
+) -> tuple[_Bars, dict[str, int]]: ...
 def barcode(
     cells: Cells, max_dimension: int, compressed: bool, block: int, alive: float
 ) -> tuple[_Bars, dict[str, int]]: ...

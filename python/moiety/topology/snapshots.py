@@ -95,9 +95,8 @@ class Snapshots:
             bad = np.argwhere(wrong)
             if bad.size:
                 t, i, j = bad[0]
-                raise ValueError(
-                    f"step {t}: expected {what}, got {values[t, i, j]} at ({i}, {j}) and {values[t, j, i]} at ({j}, {i})"
-                )
+                got = f"{values[t, i, j]} at ({i}, {j}) and {values[t, j, i]} at ({j}, {i})"
+                raise ValueError(f"step {t}: expected {what}, got {got}")
         step, tail, head = np.nonzero(np.triu((values > 0) & (values <= alpha), 1))
         kept = np.stack([tail, head], 1).astype(np.int32)
         return cls._of_sorted(values.shape[1], len(values), step, kept)
@@ -161,7 +160,9 @@ def feature_distances(features: ArrayLike, edges: ArrayLike, *, normalise: bool 
     pairs = _edges(edges, values.shape[1])
     distance: Reals = np.sqrt(np.square(values[:, pairs[:, 0]] - values[:, pairs[:, 1]]).sum(-1))
     distance[distance == 0] = 1e-5
-    return distance / distance.max(1, keepdims=True) if normalise and distance.size else distance
+    if normalise and distance.size:
+        distance /= distance.max(1, keepdims=True)
+    return distance
 
 
 def as_snapshots(snapshots: Snapshots | ArrayLike | Sequence[ArrayLike], alpha: float | None) -> Snapshots:

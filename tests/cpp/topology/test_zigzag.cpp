@@ -7,6 +7,7 @@
 #include "topology/events.hpp"
 #include "topology/flag.hpp"
 #include "topology/oracle.hpp"
+#include "topology/series.hpp"
 
 using namespace moiety;
 using moiety::test::Bar;
@@ -138,6 +139,11 @@ void compressed_blocks_agree() {
             EXPECT(engine(cells, max_dimension, true, 1 << 20) == expected);
             EXPECT(engine(cells, max_dimension, true, 1 + static_cast<int64_t>(random() % 20)) == expected);
             EXPECT(engine(cells, max_dimension, false, 1 + static_cast<int64_t>(random() % 200)) == expected);
+            topology::Work series;
+            const int32_t chunk = 1 + static_cast<int32_t>(random() % 4);
+            EXPECT(list(topology::series_barcode(s.view(), mode, {max_dimension, true, {16, 0.5}}, chunk, series)) ==
+                   expected);
+            EXPECT(series.cells == cells.size());
             topology::Work work;
             topology::validate(topology::compress(cells, max_dimension, work));
             EXPECT(work.cells == cells.size() && work.critical + work.matched == work.cells);

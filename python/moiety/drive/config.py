@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from moiety.search import FitConfig, SearchConfig
 
+from .densest.config import DensestConfig
 from .forecast.config import ForecastConfig
 from .hypernodes.config import HypernodesConfig
 from .nodes.config import NodesConfig
@@ -39,9 +40,10 @@ __all__ = [
 SHIPPED = Path(__file__).parent / "configs"
 # What `task` may say beside "images", each a package of its own: `moiety.drive.nodes` has config, running, results, and
 # `moiety.drive.report.nodes` the page.
-TASKS: dict[str, type[NodesConfig] | type[HypernodesConfig] | type[ForecastConfig]] = {
+TASKS: dict[str, type[NodesConfig] | type[HypernodesConfig] | type[DensestConfig] | type[ForecastConfig]] = {
     "nodes": NodesConfig,
     "hypernodes": HypernodesConfig,
+    "densest": DensestConfig,
     "forecast": ForecastConfig,
 }
 
@@ -170,7 +172,7 @@ class RunConfig:
             raise ValueError(f"expected at least one thread, found {self.threads}")
 
 
-TaskConfig = RunConfig | NodesConfig | HypernodesConfig | ForecastConfig
+TaskConfig = RunConfig | NodesConfig | HypernodesConfig | DensestConfig | ForecastConfig
 
 
 def shipped() -> list[str]:

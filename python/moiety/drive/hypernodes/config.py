@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["HyperFitConfig", "HyperModelConfig", "HyperSetConfig", "HypernodesConfig", "slug"]
+__all__ = ["HyperFitConfig", "HyperModelConfig", "HyperSetConfig", "HypernodesConfig", "different", "slug"]
 
 
 def slug(words: str) -> str:
@@ -47,12 +47,12 @@ class HyperModelConfig:
     label: str = ""  # what tables call it; else its name
     options: dict[str, Any] = field(default_factory=dict)  # its arguments; in_features and num_classes come from data
     options_on: dict[str, Any] = field(default_factory=dict)  # by data set, before `options`: {"planted" = {...}}
-    seeds: tuple[int, ...] = ()  # its own; none: the run's
     fit: HyperFitConfig = field(default_factory=HyperFitConfig)
+    seeds: tuple[int, ...] = ()  # its own; none: the run's
 
     def __post_init__(self) -> None:
         if self.seeds:
-            _different("seeds", self.seeds)
+            different("seeds", self.seeds)
         if any(not isinstance(options, dict) for options in self.options_on.values()):
             raise ValueError(f"expected a table of options a data set in options_on, found {self.options_on}")
 
@@ -77,9 +77,9 @@ class HypernodesConfig:
     models: tuple[HyperModelConfig, ...] = (HyperModelConfig(),)
 
     def __post_init__(self) -> None:
-        _different("seeds", self.seeds)
-        _different("names of sets", [one.name for one in self.sets])
-        _different("labels of models", [slug(one.title) for one in self.models])
+        different("seeds", self.seeds)
+        different("names of sets", [one.name for one in self.sets])
+        different("labels of models", [slug(one.title) for one in self.models])
         if len(set(self.splits)) != len(self.splits) or any(split < 1 for split in self.splits):
             raise ValueError(f"expected different splits, counted from 1, found {list(self.splits)}")
         if not self.name or "/" in self.name or self.name.startswith("."):
@@ -88,6 +88,7 @@ class HypernodesConfig:
             raise ValueError(f"expected at least one thread, found {self.threads}")
 
 
-def _different(what: str, values: Sequence[Any]) -> None:
+def different(what: str, values: Sequence[Any]) -> None:
+    """Raise ValueError unless there are values, each once."""
     if not values or len(set(values)) != len(values):
         raise ValueError(f"expected different {what}, at least one, found {list(values)}")

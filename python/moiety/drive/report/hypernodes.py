@@ -12,12 +12,10 @@ from ..hypernodes.published import PUBLISHED
 from ..hypernodes.results import Cell, HyperResults, read_hyper_results
 from ..settings import to_dict
 from . import parts
+from .bars import Mark, bars
 from .marks import legend, method_mark
-from .svg import Axes, Scale, element, figure, text
 
 __all__ = ["HyperRun", "load"]
-
-WIDTH, LEFT, ROW = 960.0, 150.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -91,29 +89,20 @@ class HyperRun:
 
     def _figure(self, dataset: str) -> str:
         """A row a network: our mean with its deviation, and under it the published one."""
-        rows = [
-            (model, cell, PUBLISHED.get(model, {}).get(dataset))
-            for model in self.results.models
-            if (cell := self.results.cell(dataset, model)) is not None
-        ]
-        ends = [
-            end for _, cell, said in rows for end in _ends(cell.mean, cell.deviation) + (_ends(*said) if said else ())
-        ]
-        top, bottom = 10.0, 10.0 + ROW * len(rows)
-        x = Scale.around(ends, LEFT, WIDTH - 24)
-        drawn = Axes(x, Scale(0, 1, bottom, top), "test error (%)", "").draw_x()
-        for i, (model, cell, said) in enumerate(rows):
-            middle = top + (i + 0.5) * ROW
-            drawn.append(text(LEFT - 12, middle + 4, model, "row", "end"))
-            title = f"{model}: {_number(cell)} ({cell.count} trainings, standard error {cell.error:.2f})"
-            drawn += _mark("train", x, cell.mean, cell.deviation, middle - (5.0 if said else 0.0), title)
+        rows: list[tuple[str, list[Mark]]] = []
+        for model in self.results.models:
+            cell, said = self.results.cell(dataset, model), PUBLISHED.get(model, {}).get(dataset)
+            if cell is None:
+                continue
+            words = f"{model}: {_number(cell)} ({cell.count} trainings, standard error {cell.error:.2f})"
+            marks: list[Mark] = [("train", cell.mean, cell.deviation, words)]
             if said is not None:
-                drawn += _mark("random", x, *said, middle + 6.0, f"{model}, published: {said[0]:.2f} ± {said[1]:g}")
+                marks.append(("random", *said, f"{model}, published: {said[0]:.2f} ± {said[1]:g}"))
+            rows.append((model, marks))
         entries = [(method_mark("train", 11, 8), "here")]
-        if any(said for *_, said in rows):
+        if any(len(marks) > 1 for _, marks in rows):
             entries.append((method_mark("random", 11, 8), "published"))
-        label = f"Test errors on {dataset} of {len(rows)} networks"
-        return legend(entries) + figure(WIDTH, bottom + 48, drawn, f"errors-{dataset}", label)
+        return legend(entries) + bars(rows, "test error (%)", f"errors-{dataset}")
 
     def _table(self, sign: str) -> tuple[list[str], list[list[str]]]:
         results = self.results
@@ -132,16 +121,5 @@ def load(folder: Path, config: str, environment: Mapping[str, Any]) -> HyperRun:
     return HyperRun(folder, read_hyper_results(folder), config, environment)
 
 
-def _ends(mean: float, deviation: float) -> tuple[float, float]:
-    return mean - deviation, mean + deviation
-
-
 def _number(cell: Cell, sign: str = "±") -> str:
     return f"{cell.mean:.2f} {sign} {cell.deviation:.2f}"
-
-
-def _mark(kind: str, x: Scale, mean: float, deviation: float, y: float, title: str) -> list[str]:
-    """A mean with a bar of its deviation."""
-    left, right = (x(end) for end in _ends(mean, deviation))
-    bar = f"M{left:.2f} {y:.2f}H{right:.2f}M{left:.2f} {y - 4:.2f}v8M{right:.2f} {y - 4:.2f}v8"
-    return [element("path", d=bar, class_=f"bar {kind}"), method_mark(kind, x(mean), y, 5.0, "mark", title)]

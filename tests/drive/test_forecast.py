@@ -71,6 +71,13 @@ def test_windows_lie_within_their_parts(traffic: SeriesData) -> None:
     torch.testing.assert_close(both.batch(torch.tensor([7])).x[..., 1], windows.batch(torch.tensor([7])).x[..., 0])
 
 
+def test_the_clock(traffic: SeriesData) -> None:
+    windows = Windows(traffic, small(clock=True))
+    assert windows.channels == 3
+    x = windows.batch(torch.tensor([72])).x[0, 0, :, 1:]  # six o'clock
+    torch.testing.assert_close(x, torch.tensor([1.0, 0.0]).expand(8, 2), atol=1e-4, rtol=0)
+
+
 def test_scales_do_not_see_the_future(traffic: SeriesData) -> None:
     other = SeriesData("x", traffic.values.clone(), traffic.channels, "u", 5.0, traffic.adjacency, traffic.edges)
     other.values[210:] *= 100

@@ -129,8 +129,9 @@ def image_of_histograms(
         return kernel @ heights.transpose(1, 2) @ kernel.t()
     if span is None:
         span = torch.from_numpy(spans(counts.numpy()))
-    births, deaths = axes(span.to(dtype), resolution)
-    across, up = gaussians(births, times, bandwidth), gaussians(deaths, times, bandwidth)  # (B, resolution, 2W)
+    different, own = torch.unique(span.to(dtype), dim=0, return_inverse=True)  # most windows have the same axes
+    births, deaths = axes(different, resolution)
+    across, up = (gaussians(points, times, bandwidth)[own] for points in (births, deaths))  # (B, resolution, 2W)
     return scaled(up @ heights.transpose(1, 2) @ across.transpose(1, 2))
 
 

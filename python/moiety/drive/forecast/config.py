@@ -26,6 +26,7 @@ class WindowConfig:
     horizon: int = 12  # steps forecast
     valid: float = 0.1
     read: tuple[str, ...] = ()  # channels; none named: the one that is forecast, the series' first
+    clock: bool = False  # sine and cosine of the time of day as two more channels
 
     def __post_init__(self) -> None:
         if self.lag < 2 or self.horizon < 1 or not 0 < self.valid < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,8 @@ class Windows:
         self.mean, self.spread = float(mean[0]), float(spread[0])  # of what is forecast
         self.scales = {"mean": mean[read].tolist(), "std": spread[read].tolist()}
         self._inputs = (data.values[..., read] - mean[read]) / spread[read]
+        if config.clock:
+            self._inputs = torch.cat([self._inputs, clock(data)], -1)
         self._targets = data.values[..., :1]
 
     def _within(self, start: int, stop: int, name: str) -> Tensor:
@@ -74,3 +77,9 @@ class Windows:
 
     def unscaled(self, y: Tensor) -> Tensor:
         return y * self.spread + self.mean
+
+
+def clock(data: SeriesData) -> Tensor:
+    """Sine and cosine of the time of day (steps, nodes, 2); the first step is at midnight."""
+    turn = 2 * math.pi * torch.arange(len(data.values)) * data.minutes / (24 * 60)
+    return torch.stack([turn.sin(), turn.cos()], -1)[:, None].expand(-1, data.num_nodes, -1)

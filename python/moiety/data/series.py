@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["EdgeSeries", "SeriesData", "Weighting", "edge_weights", "undirected"]
 
 Weighting = Literal["distance", "rbf"]
-SAME = 1e-5  # the weight of an edge between equal ends: 0 would be no edge in the authors' code
 
 
 @dataclass(frozen=True)
@@ -145,18 +144,14 @@ def edge_weights(
     distance: Euclidean, divided by its maximum over the step's edges, as Z-GCNETs' code has it. rbf: exp(-d^2 / gamma),
     the paper's (section 4); similar ends then have a large weight.
     """
+    from moiety.topology import feature_distances
+
     if weighting not in ("distance", "rbf") or not gamma > 0:
         raise ValueError(f"expected weighting 'distance' or 'rbf' and gamma > 0, got {weighting!r} and {gamma}")
     found = np.empty((len(values), pairs.shape[1]))
     for start in range(0, len(values), 1024):  # of a year of steps the differences are gigabytes
-        part = values[start : start + 1024].astype(np.float64)
-        squares = ((part[:, pairs[0]] - part[:, pairs[1]]) ** 2).sum(-1)
-        if weighting == "rbf":
-            found[start : start + 1024] = np.exp(-squares / gamma)
-        else:
-            lengths = np.sqrt(squares)
-            lengths[lengths == 0] = SAME
-            found[start : start + 1024] = lengths / lengths.max(1, keepdims=True, initial=SAME)
+        lengths = feature_distances(values[start : start + 1024], pairs.T, normalise=weighting == "distance")
+        found[start : start + 1024] = lengths if weighting == "distance" else np.exp(-(lengths**2) / gamma)
     return found
 
 

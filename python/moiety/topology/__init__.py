@@ -1,7 +1,9 @@
 """Zigzag persistence of anything that changes shape: exact barcodes, windows, distances, images."""
 
 from moiety.topology.barcode import KINDS, Barcode
-from moiety.topology.engine import WindowBarcodes, snapshots_barcode, zigzag, zigzag_windows
+from moiety.topology.builders import power, rips, weight_rank
+from moiety.topology.distances import bottleneck, wasserstein
+from moiety.topology.engine import WindowBarcodes, representatives, snapshots_barcode, zigzag, zigzag_windows
 from moiety.topology.filtration import Filtration
 from moiety.topology.image import (
     histograms,
@@ -11,6 +13,7 @@ from moiety.topology.image import (
     spans,
     stability_constant,
 )
+from moiety.topology.image_ends import continuous_bars
 from moiety.topology.snapshots import Mode, Snapshots, feature_distances, snapshots_filtration
 
 __all__ = [
@@ -20,15 +23,22 @@ __all__ = [
     "Mode",
     "Snapshots",
     "WindowBarcodes",
+    "continuous_bars",
+    "bottleneck",
     "feature_distances",
     "histograms",
     "image_of_bars",
     "image_of_histograms",
     "persistence_image",
+    "power",
+    "representatives",
+    "rips",
     "snapshots_barcode",
     "snapshots_filtration",
     "spans",
     "stability_constant",
+    "wasserstein",
+    "weight_rank",
     "zigzag",
     "zigzag_windows",
 ]

@@ -11,6 +11,7 @@
 #include "topology/barcode.hpp"
 #include "topology/events.hpp"
 #include "topology/flag.hpp"
+#include "topology/representatives.hpp"
 #include "topology/series.hpp"
 
 namespace py = pybind11;
@@ -141,6 +142,22 @@ py::tuple barcode(const topology::Cells& cells, int max_dimension, bool compress
     return py::make_tuple(give(std::move(bars)), give(work));
 }
 
+py::tuple bars_with_cycles(const topology::Cells& cells, int max_dimension) {
+    check_dimension(max_dimension);
+    topology::BarsWithCycles found;
+    std::vector<int64_t> start{0};
+    std::vector<int32_t> cell;
+    {
+        const py::gil_scoped_release release;
+        found = topology::bars_with_cycles(cells, max_dimension);
+        for (const auto& cycle : found.cycles) {
+            cell.insert(cell.end(), cycle.begin(), cycle.end());
+            start.push_back(static_cast<int64_t>(cell.size()));
+        }
+    }
+    return py::make_tuple(give(std::move(found.bars)), give(std::move(start)), give(std::move(cell)));
+}
+
 py::tuple series_barcode(int32_t nodes, const Array<int64_t>& start, const Array<int32_t>& tail,
                          const Array<int32_t>& head, int which, int max_dimension, int32_t chunk, int64_t block,
                          double alive) {
@@ -175,6 +192,7 @@ void register_topology(py::module_& parent) {
     m.def("cells_of_timed_graph", &of_timed_graph, py::arg("positions"), py::arg("vertex_enter"),
           py::arg("vertex_exit"), py::arg("tail"), py::arg("head"), py::arg("enter"), py::arg("exit"),
           py::arg("max_dimension"));
+    m.def("bars_with_cycles", &bars_with_cycles, py::arg("cells"), py::arg("max_dimension"));
     m.def("series_barcode", &series_barcode, py::arg("nodes"), py::arg("start"), py::arg("tail"), py::arg("head"),
           py::arg("mode"), py::arg("max_dimension"), py::arg("chunk"), py::arg("block"), py::arg("alive"));
     m.def("barcode", &barcode, py::arg("cells"), py::arg("max_dimension"), py::arg("compressed"), py::arg("block"),

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "topology/components.hpp"
 #include "topology/compress.hpp"
 
 namespace moiety::topology {
@@ -23,13 +24,18 @@ Bars barcode(const Cells& cells, const BarcodeOptions& options, Work& work) {
     for (size_t i = 1; i < cells.enter.size() && !shared; ++i) {
         shared = cells.enter[i] == cells.enter[i - 1] && cells.exit[i] == cells.exit[i - 1];
     }
+    const bool flat = std::all_of(cells.dimension.begin(), cells.dimension.end(), [](int8_t d) { return d <= 1; });
+    const auto reduced = [&](const Cells& left) {
+        if (flat || options.max_dimension == 0) return graph_bars(left, options.max_dimension > 0);
+        return coned_bars(left, options.max_dimension, options.blocks, work);
+    };
     Bars bars;
     if (options.compressed && shared) {
-        bars = coned_bars(compress(cells, options.max_dimension, work), options.max_dimension, options.blocks, work);
+        bars = reduced(compress(cells, options.max_dimension, work));
     } else {
         work.cells += cells.size();
         work.critical += cells.size();
-        bars = coned_bars(cells, options.max_dimension, options.blocks, work);
+        bars = reduced(cells);
     }
     sort(bars);
     return bars;

@@ -12,7 +12,8 @@ struct BarcodeOptions {
     BlockPolicy blocks;
 };
 
-// The bars of canonical, valid `cells` in order of dimension, first and last position, and kind.
+// The bars of canonical, valid `cells` in order of dimension, first and last position, and kind. Graphs, and bars of
+// dimension 0, take the near-linear way of components.hpp; all else that of coned.hpp.
 Bars barcode(const Cells& cells, const BarcodeOptions& options, Work& work);
 
 // Puts bars in that order.

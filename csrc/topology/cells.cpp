@@ -7,17 +7,29 @@
 
 namespace moiety::topology {
 
+namespace {
+
+// Sorts `by` stably by key(cell) in [0, keys): a counting sort.
+template <class F>
+void sort_by(std::vector<int32_t>& by, std::vector<int32_t>& spare, int32_t keys, F&& key) {
+    std::vector<int32_t> place(static_cast<size_t>(keys) + 1, 0);
+    for (const int32_t c : by) ++place[static_cast<size_t>(key(c)) + 1];
+    std::partial_sum(place.begin(), place.end(), place.begin());
+    spare.resize(by.size());
+    for (const int32_t c : by) spare[static_cast<size_t>(place[static_cast<size_t>(key(c))]++)] = c;
+    by.swap(spare);
+}
+
+}  // namespace
+
 Cells canonical(const Cells& cells, std::vector<int32_t>* order) {
     const int64_t n = cells.size();
     std::vector<int32_t> by(static_cast<size_t>(n)), rank(static_cast<size_t>(n));
     std::iota(by.begin(), by.end(), 0);
-    const auto before = [&](int32_t a, int32_t b) {
-        const size_t i = static_cast<size_t>(a), j = static_cast<size_t>(b);
-        if (cells.enter[i] != cells.enter[j]) return cells.enter[i] < cells.enter[j];
-        if (cells.exit[i] != cells.exit[j]) return cells.exit[i] > cells.exit[j];
-        return cells.dimension[i] != cells.dimension[j] ? cells.dimension[i] < cells.dimension[j] : a < b;
-    };
-    if (!std::is_sorted(by.begin(), by.end(), before)) std::sort(by.begin(), by.end(), before);
+    sort_by(by, rank, 128, [&](int32_t c) { return int32_t{cells.dimension[static_cast<size_t>(c)]}; });
+    sort_by(by, rank, cells.positions,
+            [&](int32_t c) { return cells.positions - 1 - cells.exit[static_cast<size_t>(c)]; });
+    sort_by(by, rank, cells.positions, [&](int32_t c) { return cells.enter[static_cast<size_t>(c)]; });
     for (int64_t k = 0; k < n; ++k) rank[static_cast<size_t>(by[static_cast<size_t>(k)])] = static_cast<int32_t>(k);
     Cells sorted;
     sorted.positions = cells.positions;

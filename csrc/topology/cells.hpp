@@ -37,7 +37,8 @@ struct Cells {
     int64_t bytes() const { return size() * (1 + 4 + 4 + 8) + static_cast<int64_t>(face.size()) * 4; }
 };
 
-// The same cells in canonical order; order[k], where wanted, is the number that cell k had. O(n log n).
+// The same cells in canonical order; order[k], where wanted, is the number that cell k had. Lifetimes must lie
+// within the sequence. O(cells + positions).
 Cells canonical(const Cells& cells, std::vector<int32_t>* order = nullptr);
 
 // Throws Error, naming the cell, unless every lifetime lies within the sequence, every face has one dimension less,

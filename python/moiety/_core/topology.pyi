@@ -32,6 +32,7 @@ def cells_of_timed_graph(
     exit: NDArray[int32],
     max_dimension: int,
 ) -> Cells: ...
+def bars_with_cycles(cells: Cells, max_dimension: int) -> tuple[_Bars, NDArray[int64], NDArray[int32]]: ...
 def series_barcode(
     nodes: int,
     start: NDArray[int64],

@@ -34,23 +34,6 @@ struct Pair {
     uint64_t x, y;
 };
 
-// Echelon form by y, then by x among those with y = 0 (or the other way round): the number of pivots of each kind.
-inline std::pair<int, int> pivots(std::vector<Pair> pairs) {
-    int first = 0, second = 0;
-    for (size_t i = 0; i < pairs.size(); ++i) {
-        Pair p = pairs[i];
-        if (p.x == 0 && p.y == 0) continue;
-        const bool by_x = p.x != 0;
-        const uint64_t bit = by_x ? p.x & -p.x : p.y & -p.y;
-        by_x ? ++first : ++second;
-        for (size_t j = i + 1; j < pairs.size(); ++j) {
-            if (((by_x ? pairs[j].x : pairs[j].y) & bit) != 0) pairs[j] = {pairs[j].x ^ p.x, pairs[j].y ^ p.y};
-        }
-        // A pair with x = 0 that comes before one with x != 0 is no obstacle: pivots of x and of y are apart.
-    }
-    return {first, second};
-}
-
 // Cycles of dimension d among the simplices in `present`, as a basis.
 inline std::vector<uint64_t> cycles(uint64_t present, int d) {
     std::vector<Pair> columns;  // x: the boundary, y: the chain
@@ -74,72 +57,110 @@ inline std::vector<uint64_t> boundaries(uint64_t present, int d) {
     return span;
 }
 
-// rank[p][q - p] for all p <= q.
-inline std::vector<std::vector<int>> ranks(const std::vector<Event>& events, int d) {
+inline std::vector<uint64_t> complexes_of(const std::vector<Event>& events) {
     std::vector<uint64_t> complexes{0};
     for (const Event& e : events) complexes.push_back(complexes.back() ^ (uint64_t{1} << e.simplex));
-    const size_t positions = complexes.size();
-    std::vector<std::vector<int>> rank(positions);
-    for (size_t p = 0; p < positions; ++p) {
-        std::vector<Pair> relation;
-        std::vector<uint64_t> known;  // boundaries and chosen cycles, echelon by the lowest bit
-        const auto fresh = [&](uint64_t chain) {
-            for (const uint64_t k : known) {
-                if ((chain & (k & -k)) != 0) chain ^= k;
-            }
-            if (chain == 0) return false;
-            known.push_back(chain);
-            return true;
-        };
-        for (const uint64_t b : boundaries(complexes[p], d)) {
-            fresh(b);
-            relation.push_back({0, b});
+    return complexes;
+}
+
+// Chains are independent of an echelon form, whose elements are told apart by their lowest bits, or are spanned by it.
+class Echelon {
+  public:
+    bool add(uint64_t chain) {  // false if it was spanned
+        for (const uint64_t k : known_) {
+            if ((chain & (k & -k)) != 0) chain ^= k;
         }
-        int coordinates = 0;
-        for (const uint64_t z : cycles(complexes[p], d)) {
-            if (fresh(z)) relation.push_back({uint64_t{1} << coordinates++, z});
+        if (chain != 0) known_.push_back(chain);
+        return chain != 0;
+    }
+    int size() const { return static_cast<int>(known_.size()); }
+
+  private:
+    std::vector<uint64_t> known_;
+};
+
+inline bool spanned(const std::vector<uint64_t>& span, uint64_t chain) {
+    Echelon e;
+    for (const uint64_t s : span) e.add(s);
+    return !e.add(chain);
+}
+
+// The relation between H_d(K_p), in coordinates, and cycles of K_q, as a list of pairs that span it; q moves right.
+class Relation {
+  public:
+    Relation(const std::vector<Event>& events, size_t p, int d) : events_(events), q_(p), d_(d) {
+        const uint64_t complex = complexes_of(events)[p];
+        Echelon known;
+        for (const uint64_t b : boundaries(complex, d)) {
+            known.add(b);
+            pairs_.push_back({0, b});
         }
-        rank[p].push_back(coordinates);
-        for (size_t q = p; q + 1 < positions; ++q) {
-            const Event& e = events[q];
-            if (e.insertion) {
-                if (dimension_of(e.simplex) == d + 1) relation.push_back({0, boundary_of(e.simplex)});
-            } else {  // only what has a representative without the deleted simplex goes on
-                const uint64_t bit = uint64_t{1} << e.simplex;
-                for (size_t i = 0; i < relation.size(); ++i) {
-                    if ((relation[i].y & bit) == 0) continue;
-                    const Pair gone = relation[i];
-                    relation.erase(relation.begin() + static_cast<int64_t>(i));
-                    for (Pair& other : relation) {
-                        if ((other.y & bit) != 0) other = {other.x ^ gone.x, other.y ^ gone.y};
-                    }
-                    break;
-                }
+        for (const uint64_t z : cycles(complex, d)) {
+            if (known.add(z)) pairs_.push_back({uint64_t{1} << betti_++, z});
+        }
+    }
+    int betti() const { return betti_; }
+    const std::vector<Pair>& pairs() const { return pairs_; }
+    void advance() {
+        const Event& e = events_[q_++];
+        if (e.insertion) {
+            if (dimension_of(e.simplex) == d_ + 1) pairs_.push_back({0, boundary_of(e.simplex)});
+            return;
+        }
+        const uint64_t bit = uint64_t{1} << e.simplex;  // only what has a representative without it goes on
+        for (size_t i = 0; i < pairs_.size(); ++i) {
+            if ((pairs_[i].y & bit) == 0) continue;
+            const Pair gone = pairs_[i];
+            pairs_.erase(pairs_.begin() + static_cast<int64_t>(i));
+            for (Pair& other : pairs_) {
+                if ((other.y & bit) != 0) other = {other.x ^ gone.x, other.y ^ gone.y};
             }
-            std::vector<Pair> image;
-            for (const Pair& pair : relation) image.push_back({pair.y, 0});
-            // The rank: dimension of the image less that of what 0 is related to.
-            std::vector<Pair> ordered;
-            for (const Pair& pair : relation) {
-                if (pair.x != 0) ordered.push_back(pair);
+            return;
+        }
+    }
+    // The dimension of the image less that of what 0 is related to.
+    int rank() const {
+        Echelon image, of_zero;
+        std::vector<Pair> rest = pairs_;
+        for (size_t i = 0; i < rest.size(); ++i) {
+            image.add(rest[i].y);
+            if (rest[i].x == 0) {
+                of_zero.add(rest[i].y);
+                continue;
             }
-            std::vector<Pair> zero;
-            for (size_t i = 0; i < ordered.size(); ++i) {
-                if (ordered[i].x == 0) {
-                    zero.push_back(ordered[i]);
-                    continue;
-                }
-                const Pair pivot = ordered[i];
-                for (size_t j = i + 1; j < ordered.size(); ++j) {
-                    if ((ordered[j].x & (pivot.x & -pivot.x)) != 0) {
-                        ordered[j] = {ordered[j].x ^ pivot.x, ordered[j].y ^ pivot.y};
-                    }
-                }
+            const uint64_t bit = rest[i].x & -rest[i].x;
+            for (size_t j = i + 1; j < rest.size(); ++j) {
+                if ((rest[j].x & bit) != 0) rest[j] = {rest[j].x ^ rest[i].x, rest[j].y ^ rest[i].y};
             }
-            for (const Pair& pair : relation) {
-                if (pair.x == 0) zero.push_back(pair);
-            }
-            rank[p].push_back(pivots(image).first - pivots(zero).second);
+        }
+        return image.size() - of_zero.size();
+    }
+
+  private:
+    const std::vector<Event>& events_;
+    size_t q_;
+    int d_, betti_ = 0;
+    std::vector<Pair> pairs_;
+};
+
+// The cycles of K_last that something in K_first is related to.
+inline std::vector<uint64_t> carried(const std::vector<Event>& events, size_t first, size_t last, int d) {
+    Relation relation(events, first, d);
+    for (size_t q = first; q < last; ++q) relation.advance();
+    std::vector<uint64_t> span;
+    for (const Pair& pair : relation.pairs()) span.push_back(pair.y);
+    return span;
+}
+
+// rank[p][q - p] for all p <= q.
+inline std::vector<std::vector<int>> ranks(const std::vector<Event>& events, int d) {
+    std::vector<std::vector<int>> rank(events.size() + 1);
+    for (size_t p = 0; p <= events.size(); ++p) {
+        Relation relation(events, p, d);
+        rank[p].push_back(relation.betti());
+        for (size_t q = p; q < events.size(); ++q) {
+            relation.advance();
+            rank[p].push_back(relation.rank());
         }
     }
     return rank;

@@ -7,6 +7,7 @@
 #include "topology/events.hpp"
 #include "topology/flag.hpp"
 #include "topology/oracle.hpp"
+#include "topology/representatives.hpp"
 #include "topology/series.hpp"
 
 using namespace moiety;
@@ -77,6 +78,31 @@ std::vector<Bar> engine(const topology::Cells& cells, int max_dimension, bool co
     return list(topology::barcode(cells, {max_dimension, compressed, {block, block < 100 ? 0.5 : 2.0}}, work));
 }
 
+// The cycle of each bar is one of the last complex that it lives in, bounds nothing there, and comes from the first.
+void check_cycles(const std::vector<Event>& events, const topology::Cells& cells, int max_dimension,
+                  const std::vector<Bar>& expected) {
+    const auto found = topology::bars_with_cycles(cells, max_dimension);
+    EXPECT(list(found.bars) == expected);
+    const auto complexes = test::complexes_of(events);
+    std::vector<uint32_t> simplex;  // of a cell
+    for (const Event& e : events) {
+        if (e.insertion) simplex.push_back(e.simplex);
+    }
+    for (size_t k = 0; k < found.cycles.size(); ++k) {
+        uint64_t chain = 0, boundary = 0;
+        for (const int32_t c : found.cycles[k]) {
+            const uint32_t s = simplex[static_cast<size_t>(c)];
+            chain |= uint64_t{1} << s;
+            boundary ^= test::boundary_of(s);
+        }
+        const size_t first = static_cast<size_t>(found.bars.first[k]), last = static_cast<size_t>(found.bars.last[k]);
+        EXPECT(boundary == 0 && chain != 0 && (chain & ~complexes[last]) == 0);
+        const int d = found.bars.dimension[k];
+        EXPECT(!test::spanned(test::boundaries(complexes[last], d), chain));
+        EXPECT(test::spanned(test::carried(events, first, last, d), chain));
+    }
+}
+
 void against_ranks() {
     std::mt19937 random(7);
     size_t bars = 0;
@@ -93,6 +119,7 @@ void against_ranks() {
         topology::validate(cells);
         EXPECT(engine(cells, max_dimension, true, 1 << 20) == expected);
         EXPECT(engine(cells, max_dimension, false, 1 + static_cast<int64_t>(random() % 12)) == expected);
+        check_cycles(events, cells, max_dimension, expected);
     }
     EXPECT(bars > 10000);
 }
@@ -151,6 +178,24 @@ void compressed_blocks_agree() {
     }
 }
 
+// Graphs alone have a way of their own; so have components.
+void graphs_agree() {
+    std::mt19937 random(13);
+    for (int trial = 0; trial < 400; ++trial) {
+        const auto events =
+            random_events(random, 4 + static_cast<int>(random() % 57), 2 + static_cast<int>(random() % 5), 1,
+                          0.4 + 0.05 * static_cast<double>(random() % 6));
+        auto expected = test::bars_by_ranks(events, 1);
+        std::sort(expected.begin(), expected.end());
+        const topology::Cells cells = cells_of(events);
+        EXPECT(engine(cells, 1, false, 512) == expected);
+        topology::Work work;
+        EXPECT(list(topology::coned_bars(cells, 1, {1 + static_cast<int64_t>(random() % 20), 0.5}, work)) == expected);
+        std::erase_if(expected, [](const Bar& bar) { return std::get<0>(bar) == 1; });
+        EXPECT(engine(cells, 0, true, 512) == expected);
+    }
+}
+
 void empty_and_single() {
     topology::Work work;
     EXPECT(topology::barcode(cells_of({}), {}, work).size() == 0);
@@ -163,6 +208,7 @@ void empty_and_single() {
 int main() {
     empty_and_single();
     against_ranks();
+    graphs_agree();
     compressed_blocks_agree();
     return test::report();
 }

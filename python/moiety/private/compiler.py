@@ -239,9 +239,9 @@ def compile(
     `moiety.models` that forecast). It must treat the samples of a batch apart; a program runs any number of them.
     adjacency: of a constant that multiplies from the left, and so mixes the nodes of a graph: "private", held by the
     server; "public", part of the program, which saves an opening and a round for each product.
-    pairs: which two nodes of a hyperedge differ most, HyperGCN's Laplacian, depends on the features. "oblivious": nobody
-    learns it. A tensor of public features (nodes, features): the pairs are those of these features, once and for all,
-    and part of the program like the graph. "revealed": both parties learn the pairs of the client's features; a
+    pairs: which two nodes of a hyperedge differ most, HyperGCN's Laplacian, depends on the features. "oblivious":
+    nobody learns it. A tensor of public features (nodes, features): the pairs are those of these features, once and for
+    all, and part of the program like the graph. "revealed": both parties learn the pairs of the client's features; a
     warning says how much that is.
     private_graph: the graph's matrices are the server's and not part of the program. The client knows the number of
     nodes; each product costs the opening of its input and a dense matrix, of at most 4,000 rows and columns.

@@ -68,25 +68,25 @@ def _(
 ) -> Node:
     """moiety.ops.hypergraph_smooth."""
     whole(b)
-    x, rule = need_data(x), Rule(mediators, code)
+    given, rule = need_data(x), Rule(mediators, code)
     pattern = public(b, 3, indptr, "hypergraph"), public(b, 4, indices, "hypergraph")
     own = None if weight is None else public(b, 7, weight, "hypergraph's weights")
-    edges = Hyperedges.of(*pattern, x.shape[-1], own, rule)
+    edges = Hyperedges.of(*pattern, given.shape[-1], own, rule)
     if not isinstance(s, Node) and not isinstance(i, Node):
         several = np.diff(pattern[0]) > 1
         ends = (value.numpy()[several] for value in (s, i))
-        return product(b, x, laplacian(edges, rule, *ends))
+        return product(b, given, laplacian(edges, rule, *ends))
     if s is not i or s.kind != "pairs":
         raise Refused("its pairs are none that Hypergraph.pairs found of one signal")
     if b.pairs.private_graph:
         raise Refused("its pairs are looked for in a public hypergraph: a private one has fixed operators only")
     if edges.count == 0:
-        return x
+        return given
     (places,) = s.inputs
     key = places, edges.indices.tobytes()
     if key not in b.chosen:  # once for all products with one choice
         b.chosen[key] = b.node("extremes", [places], (2 * edges.entries,), indptr=edges.indptr, indices=edges.indices)
     z: Node = b.chosen[key]
     if b.pairs.mode == "revealed":
-        return b.node("revealed", [z, x], x.shape, edges=edges, rule=rule)
-    return oblivious(b, edges, rule, z, x)
+        return b.node("revealed", [z, given], given.shape, edges=edges, rule=rule)
+    return oblivious(b, edges, rule, z, given)

@@ -5,9 +5,9 @@ halves (Paterson and Stockmeyer, 1973), through the Chebyshev points is within e
 y <- y (3 - d y^2) / 2 leaves 3/2 e^2 + 1/2 e^3 of it. Coefficients differ from number to number and are public, so
 they cost nothing; what is shared is multiplied level by level:
 
-    degree 3    t^2, t^3                       5 rounds with truncations
-    degree 7    t^2, then t^3 and t^4, then t^4 (..)      7 rounds
-    a step      y^2, d y^2, y (..)             6 rounds
+    degree 3    t^2, t^3                             4 rounds with truncations
+    degree 7    t^2, then t^3 and t^4, then t^4 (..)     6 rounds
+    a step      y^2, d y^2, y (..)                   6 rounds
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def choose_start(lo: Floats, hi: Floats, error: float) -> Start:
     grid = np.linspace(-1, 1, GRID)
     d = (lo + hi) / 2 + np.outer(grid, hi - lo) / 2
     found: list[tuple[int, Start]] = []
-    for degree, rounds in ((3, 5), (7, 7)):
+    for degree, rounds in ((3, 4), (7, 6)):
         coefficients = interpolate(lo, hi, degree)
         y = np.polynomial.polynomial.polyval(grid, coefficients).T
         first = float(y.min()), float(y.max())

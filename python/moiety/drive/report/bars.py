@@ -16,7 +16,7 @@ WIDTH, ROW, STEP = 960.0, 34.0, 11.0
 def bars(rows: Sequence[tuple[str, Sequence[Mark]]], axis: str, name: str) -> str:
     """A figure whose horizontal axis is called `axis`; the marks of a row lie under each other."""
     ends = [end for _, marks in rows for _, mean, spread, _ in marks for end in (mean - spread, mean + spread)]
-    left = 24.0 + 7.2 * max(len(label) for label, _ in rows)
+    left = 28.0 + 7.8 * max(len(label) for label, _ in rows)
     top, bottom = 10.0, 10.0 + ROW * len(rows)
     x = Scale.around(ends, left, WIDTH - 24)
     drawn = Axes(x, Scale(0, 1, bottom, top), axis, "").draw_x()

@@ -36,8 +36,8 @@ class HyperRun:
         results = self.results
         seeds, splits = ({getattr(o, key) for o in results.outcomes} for key in ("seed", "split"))
         return (
-            f"Nodes of {len(results.sets)} hypergraph{'s' * (len(results.sets) > 1)} by {len(results.models)} "
-            f"network{'s' * (len(results.models) > 1)} · {len(seeds)} seeds, {len(splits)} splits"
+            f"Nodes of {_counted(len(results.sets), 'hypergraph')} by {_counted(len(results.models), 'network')} · "
+            f"{_counted(len(seeds), 'seed')}, {_counted(len(splits), 'split')}"
         )
 
     def document(self) -> dict[str, Any]:
@@ -119,6 +119,10 @@ class HyperRun:
 
 def load(folder: Path, config: str, environment: Mapping[str, Any]) -> HyperRun:
     return HyperRun(folder, read_hyper_results(folder), config, environment)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def _number(cell: Cell, sign: str = "±") -> str:

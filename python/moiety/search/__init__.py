@@ -11,6 +11,7 @@ from moiety.search.architecture import Architecture, Choice
 from moiety.search.baselines import evolve, greedy, random_architectures, uniform
 from moiety.search.bilevel import alpha_gradient, latency_loss
 from moiety.search.fixed import fixed_point
+from moiety.search.graphs import WholeGraph
 from moiety.search.latency import Latency, base_architecture, uniform_architecture
 from moiety.search.losses import Remembered
 from moiety.search.polish import polish
@@ -29,6 +30,7 @@ __all__ = [
     "Scorer",
     "SearchConfig",
     "SearchResult",
+    "WholeGraph",
     "alpha_gradient",
     "base_architecture",
     "choose",

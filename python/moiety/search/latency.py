@@ -14,6 +14,7 @@ from moiety import private
 from moiety.cost import Cost
 from moiety.nn import ChannelMix, RangeWatch, X2Act
 from moiety.search.architecture import Architecture, Choice
+from moiety.search.graphs import WholeGraph
 from moiety.search.relax import freeze, gates
 from moiety.search.training import evaluating
 
@@ -37,7 +38,7 @@ class Latency:
     whose ranges no program can hold, as quadratics on weights that do not know them may give, is measured with the
     inputs of quadratic activations cut off at +-`bound`, where training will hold them (`FitConfig.bound`), and with
     no range beyond the margin of that.
-    example: some real inputs (N, C, H, W).
+    example: some real inputs (N, C, H, W); of a `WholeGraph`, (N, nodes, features).
     backend: of `moiety.cost`; `comparison` as in `moiety.private`, the same for all architectures.
 
     `table`, path of a gate -> candidate -> seconds relative to the gate's first candidate, comes from compiling each
@@ -106,6 +107,8 @@ class Latency:
 
     def _program(self, network: nn.Module, calibration: Tensor | dict[str, float]) -> private.Program:
         with evaluating(network):
+            if isinstance(network, WholeGraph):
+                return network.program(self.example, calibration)
             return private.compile(network, self.example[:1], calibration=calibration)
 
     def _marginals(self) -> dict[str, dict[str, float]]:

@@ -130,8 +130,7 @@ def image_of_histograms(
     if span is None:
         span = torch.from_numpy(spans(counts.numpy()))
     different, own = torch.unique(span.to(dtype), dim=0, return_inverse=True)  # most windows have the same axes
-    births, deaths = axes(different, resolution)
-    across, up = (gaussians(points, times, bandwidth)[own] for points in (births, deaths))  # (B, resolution, 2W)
+    across, up = (gaussians(points, times, bandwidth)[own] for points in axes(different, resolution))
     return scaled(up @ heights.transpose(1, 2) @ across.transpose(1, 2))
 
 
@@ -224,9 +223,10 @@ def gaussians(points: Tensor, centres: Tensor, bandwidth: float | Tensor) -> Ten
 
 
 def scaled(images: Tensor) -> Tensor:
-    """Each image to [0, 1]; one that is the same everywhere to 0."""
+    """Each image to [0, 1]; one that is the same everywhere to 0. Without gradients in place."""
     low, high = images.amin((1, 2), keepdim=True), images.amax((1, 2), keepdim=True)
-    return (images - low) / torch.where(high > low, high - low, torch.ones_like(high))
+    scale = 1 / torch.where(high > low, high - low, torch.ones_like(high))
+    return (images - low) * scale if images.requires_grad else images.sub_(low).mul_(scale)
 
 
 def span_of_bars(bars: Tensor) -> Tensor:

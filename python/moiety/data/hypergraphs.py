@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hypergraph_names", "load_hypergraph"]
 
-# N. Yadati et al., HyperGCN, NeurIPS 2019, table 3: by the authors of papers, or by who cites them.
+# N. Yadati et al., HyperGCN, NeurIPS 2019: by the authors of papers, or by who cites them.
 PUBLISHED = (
     "coauthorship-dblp",
     "coauthorship-cora",

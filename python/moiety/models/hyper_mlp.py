@@ -1,5 +1,5 @@
 """The baselines of HyperGCN's table: a perceptron of each node's features, and the same with the hypergraph in its loss
-alone (N. Yadati et al., HyperGCN, NeurIPS 2019, section 5: MLP and MLP + HLR)."""
+alone (N. Yadati et al., HyperGCN, NeurIPS 2019: MLP and MLP + HLR)."""
 
 from __future__ import annotations
 

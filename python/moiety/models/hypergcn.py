@@ -1,5 +1,5 @@
 """HyperGCN: Z = L_1 ReLU(L_0 X W_0) W_1, every L the Laplacian that the layer's own features choose (N. Yadati et al.,
-HyperGCN: A New Method of Training Graph Convolutional Networks on Hypergraphs, NeurIPS 2019, section 4).
+HyperGCN: A New Method of Training Graph Convolutional Networks on Hypergraphs, NeurIPS 2019).
 
 The published program has a ReLU behind the last layer too, in front of the softmax. A class whose logit is negative at
 every labelled node then has a gradient of zero and is never predicted again, which is what makes its errors so large
@@ -48,8 +48,8 @@ class HyperGCN(Convolutions):
 
 
 class FastHyperGCN(HyperGCN):
-    """One Laplacian of the features themselves, made once for each hypergraph and features and kept with the hypergraph
-    (section 4.4).
+    """One Laplacian of the features themselves, made once for each hypergraph and features and kept with the
+    hypergraph.
 
     The line of pairs="projection" is the buffer `projection` (in_features,), drawn with the parameters.
     """

@@ -1,8 +1,8 @@
 """Published test errors on the ten splits, in percent: label of a network -> data set -> (mean, standard deviation).
 
-HGNN, 1-HyperGCN, FastHyperGCN and HyperGCN: table 4 of N. Yadati et al., HyperGCN, NeurIPS 2019 (100 random splits of
-the same sizes), where its authors' slides or a reader's copy of the table confirm it. UniSAGE: what the README of the
-program of J. Huang and J. Yang, IJCAI 2021, says that it prints, on the ten splits.
+HGNN, 1-HyperGCN, FastHyperGCN and HyperGCN: the table of N. Yadati et al., HyperGCN, NeurIPS 2019, as its authors'
+slides or a reader's copy of it give it; what neither does is left out. UniSAGE: what the README of the program of J.
+Huang and J. Yang, IJCAI 2021, says that it prints.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ __all__ = ["AllSetConv"]
 
 
 class AllSetConv(nn.Module):
-    """z_e = f({x_v : v in e}), x_v' = g({z_e : e of v}), with f and g multiset functions (equation 6).
+    """z_e = f({x_v : v in e}), x_v' = g({z_e : e of v}), with f and g multiset functions.
 
-    heads=0, AllDeepSets (equation 7): inner perceptrons, their "mean" or "sum" (`aggr`), outer perceptrons. heads > 0,
-    AllSetTransformer (equation 8): attention of learned queries over the multiset, a residual of the queries, layer
+    heads=0, AllDeepSets: inner perceptrons, their "mean" or "sum" (`aggr`), outer perceptrons. heads > 0,
+    AllSetTransformer: attention of learned queries over the multiset, a residual of the queries, layer
     normalisation, and a residual perceptron. layers: of every perceptron. self_loops: every node is a hyperedge by
     itself as well. Weights of the hypergraph do not count.
     """

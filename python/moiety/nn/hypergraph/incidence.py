@@ -73,7 +73,7 @@ class HGNNConv(nn.Module):
 
 class UniGCNConv(nn.Module):
     """x_i' = d_i^-1/2 sum_(e of i) d_e^-1/2 W h_e, h_e the mean of x over e (J. Huang and J. Yang, UniGNN: a Unified
-    Framework for Graph and Hypergraph Neural Networks, IJCAI 2021, equation 6).
+    Framework for Graph and Hypergraph Neural Networks, IJCAI 2021).
 
     self_loops: every node is a hyperedge by itself as well; without them a node in no hyperedge gets zeros. normalize:
     rows of the result to length 1. Weights of the hypergraph do not count.
@@ -100,8 +100,7 @@ class UniGCNConv(nn.Module):
 
 
 class UniSAGEConv(nn.Module):
-    """x_i' = W (x_i + aggregate_(e of i) h_e), h_e an aggregate of x over e (J. Huang and J. Yang, IJCAI 2021,
-    equation 9).
+    """x_i' = W (x_i + aggregate_(e of i) h_e), h_e an aggregate of x over e (J. Huang and J. Yang, IJCAI 2021).
 
     first, second: the aggregates over a hyperedge and over a node's hyperedges, "mean", "sum", "max" or "min"; the
     published settings are mean and sum. self_loops, normalize: as in `UniGCNConv`.

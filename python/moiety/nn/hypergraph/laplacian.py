@@ -1,5 +1,5 @@
 """HyperGCN's layer: convolution with a Laplacian that the features themselves choose (N. Yadati et al., HyperGCN,
-NeurIPS 2019, section 4)."""
+NeurIPS 2019)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["HyperGCNConv"]
 
 class HyperGCNConv(nn.Module):
     """x' = L(x W) x W + b, L = D^-1/2 (I + A) D^-1/2, where A has for every hyperedge e the edge between the two nodes
-    of it whose signal S = x W differs most, and with mediators those of both with all others of e (section 4.2).
+    of it whose signal S = x W differs most, and with mediators those of both with all others of e.
 
     mediators: every one of the 2|e| - 3 edges has weight 1 / (2|e| - 3); without them (1-HyperGCN) the one edge has
     the hyperedge's ("paper") or 1 / |e| of it ("code", what the published program does). pairs: "exact" compares the

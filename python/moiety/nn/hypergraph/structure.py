@@ -82,7 +82,7 @@ def weighted(over: Sides, to_hyperedges: Tensor, to_nodes: Tensor) -> Sides:
 
 def row_normalized(hypergraph: Hypergraph, dtype: torch.dtype) -> Sides:
     """Sides whose product is D_v^-1 H W D_e^-1 H^T, D_v the sums of the weights of a node's hyperedges, D_e the sizes
-    (S. Bai, F. Zhang and P. Torr, Hypergraph Convolution and Hypergraph Attention, 2021, equation 4). A node in no
+    (S. Bai, F. Zhang and P. Torr, Hypergraph Convolution and Hypergraph Attention, 2021). A node in no
     hyperedge gets zeros."""
 
     def make() -> Sides:
@@ -98,7 +98,7 @@ def row_normalized(hypergraph: Hypergraph, dtype: torch.dtype) -> Sides:
 
 def averaged(hypergraph: Hypergraph, dtype: torch.dtype) -> Sides:
     """Sides whose product is that of UniGCN: d_v^-1/2 sum_e d_e^-1/2 mean_(u in e) x_u, with d_v the number of a node's
-    hyperedges and d_e the mean of d_u over the nodes of e (J. Huang and J. Yang, IJCAI 2021, equation 6)."""
+    hyperedges and d_e the mean of d_u over the nodes of e (J. Huang and J. Yang, IJCAI 2021)."""
 
     def make() -> Sides:
         over = sides(hypergraph)

@@ -1,6 +1,6 @@
 """The densest k-subhypergraph: k nodes that hold as many hyperedges as possible wholly among them (NP-hard).
 
-As HyperGCN's second task learns it (N. Yadati et al., NeurIPS 2019, section 6, after Z. Li, Q. Chen and V. Koltun,
+As HyperGCN's second task learns it (N. Yadati et al., NeurIPS 2019, after Z. Li, Q. Chen and V. Koltun,
 Combinatorial Optimization with Graph Convolutional Networks and Guided Tree Search, NeurIPS 2018): a network gives
 every node several probabilities, each a map of its own; trained on generated hypergraphs whose dense part is known, it
 answers for the map that is nearest to it; on a new hypergraph the best of the k likeliest nodes of each map is taken.
@@ -193,8 +193,8 @@ class DensestFit:
 
 
 def hindsight(logits: Tensor, core: Tensor) -> Tensor:
-    """The cross entropy of the map (column of logits (nodes, maps)) that is nearest to the part (Li et al., equation
-    3): the others are free to find other parts."""
+    """The cross entropy of the map (column of logits (nodes, maps)) that is nearest to the part (Li et al., the
+    hindsight loss): the others are free to find other parts."""
     target = core.to(logits.dtype).view(-1, 1).expand_as(logits)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(0).min()
 

@@ -1,4 +1,4 @@
-"""What bench/topology.py measures: snapshots of real road graphs with made-up flows, and the peers' side of each case."""
+"""What bench/topology.py measures: snapshots of real road graphs with made-up flows, and the peers' side of it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ def road_edges(name: str, data: Path = DATA) -> tuple[int, Integers]:
 
 
 def flows(num_nodes: int, edges: Integers, steps: int, seed: int = 0) -> Reals:
-    """Flow, occupancy and speed (steps, nodes, 3): two daily peaks, a level of each node's own that is smoothed along the
-    roads, waves that drift, and noise; each feature divided by its standard deviation."""
+    """Flow, occupancy and speed (steps, nodes, 3), each divided by its standard deviation.
+
+    Two daily peaks times a node's own level, which is smooth along the roads but for a few far busier nodes; waves that
+    drift; noise.
+    """
     random = np.random.default_rng(seed)
     degree = np.bincount(edges.ravel(), minlength=num_nodes)[:, None] + 1.0
 
@@ -39,6 +42,7 @@ def flows(num_nodes: int, edges: Integers, steps: int, seed: int = 0) -> Reals:
     day = 2 * np.pi * np.arange(steps) / 288
     peaks = 1.2 - 0.7 * np.cos(day) - 0.4 * np.cos(2 * day + 0.6)
     level = 1 + 0.6 * smooth(random.normal(size=(num_nodes, 3)), 2)
+    level[random.random(num_nodes) < 0.04] *= 3
     drift = smooth(random.normal(size=(num_nodes, 3)), 3)
     made = np.empty((steps, num_nodes, 3))
     wave = smooth(random.normal(size=(num_nodes, 3)), 2)

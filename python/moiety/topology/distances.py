@@ -42,7 +42,7 @@ def bottleneck(a: Barcode | Reals, b: Barcode | Reals, dimension: int = 1, error
     """
     gudhi = _gudhi("gudhi", "gudhi")
     first, second = _points(a, dimension, "a"), _points(b, dimension, "b")
-    return float(gudhi.bottleneck_distance(first, second, error or None))
+    return float(gudhi.bottleneck_distance(first, second, error))
 
 
 def wasserstein(

@@ -177,9 +177,14 @@ def as_snapshots(snapshots: Snapshots | ArrayLike | Sequence[ArrayLike], alpha: 
 
 
 def window_instants(steps: int) -> Reals:
-    """Of the arrows among 2 `steps` - 1 complexes, in steps: into a union its own, out of it again the same."""
+    """Of the arrows among 2 `steps` - 1 complexes, in steps: into a union its own, out of it again the same.
+
+    The end of the last snapshot is its own time.
+    """
     positions = np.arange(2 * steps)
-    return (positions - (positions % 2 == 0) * (positions > 0)) / 2
+    instants: Reals = (positions - (positions % 2 == 0)) / 2
+    instants[0], instants[-1] = 0.0, steps - 1.0
+    return instants
 
 
 def snapshots_filtration(

@@ -150,7 +150,7 @@ def test_altered_without_a_new_hash(path: Path) -> None:
 
 def test_other_version(path: Path) -> None:
     rewrite(path, lambda d: d.update(version=99))
-    with pytest.raises(ProgramError, match="expected program version 2, found 99"):
+    with pytest.raises(ProgramError, match="expected program version 3, found 99"):
         private.load(path)
 
 

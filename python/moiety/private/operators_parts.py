@@ -57,11 +57,11 @@ def find_parts(b: Builder, x: Node, axis: int) -> list[Part] | None:
         if found is None or any(part is None for part, _ in found):
             return None
         shift, ends = x.attrs["b"], np.cumsum([0, *(n for _, n in found)])
-        own = [
+        shifts: list[Floats] = [
             shift if shift.shape[axis] == 1 else shift.take(range(k, k + n), axis)
             for k, (_, n) in zip(ends, found, strict=False)
         ]
-        return [(shifted(b, part, s), n) for (part, n), s in zip(found, own, strict=True)]
+        return [(shifted(b, part, s), n) for (part, n), s in zip(found, shifts, strict=True)]
     return None
 
 

@@ -7,7 +7,7 @@ A row of a cost table holds a, b and c of one kind of operation in one ring, whi
 | rows | rounds | bytes | work |
 |---|---|---|---|
 | open, truncate, extend, square, multiply, x2, output | hops | payload of both parties | elements |
-| circuit (a piecewise function's pieces too), maxpool-circuit, argmax-circuit | hops | payload of both parties | elements compared |
+| circuit, maxpool-circuit, argmax-circuit | hops | payload of both parties | elements compared |
 | dcf, maxpool-dcf, argmax-dcf | hops | payload of both parties | elements compared, times the bits of their keys |
 | linear | 1 | read and written: panels of the input, weights, output | multiply-adds |
 | matvec | 1 | the same | multiply-adds |
@@ -17,7 +17,7 @@ A row of a cost table holds a, b and c of one kind of operation in one ring, whi
 
 `matvec` is a linear map with so few positions (`FEW`) that its weights are read where they lie, for little arithmetic
 each; `spmm` is the product with a public sparse matrix, `shift` a local truncation, `move` every other local operation
-(sums, concatenation, slices, ...).
+(sums, concatenation, slices, ...). The pieces of a `piecewise` function are elements compared.
 """
 
 from __future__ import annotations

@@ -19,11 +19,12 @@ def _points(barcode: Barcode | Reals, dimension: int, name: str) -> Reals:
     """Bars off the diagonal: those on it are at distance 0 from it."""
     if isinstance(barcode, Barcode):
         return barcode.intervals(dimension, diagonal=False)
-    bars = np.asarray(barcode, np.float64)
+    bars: Reals = np.asarray(barcode, np.float64)
     if bars.size and (bars.ndim != 2 or bars.shape[1] != 2 or np.isnan(bars).any()):
         raise ValueError(f"{name}: expected a Barcode or births and deaths (n, 2), got shape {bars.shape}")
     bars = bars.reshape(-1, 2)
-    return bars[bars[:, 0] != bars[:, 1]]
+    kept: Reals = bars[bars[:, 0] != bars[:, 1]]
+    return kept
 
 
 def _gudhi(module: str, need: str) -> Any:

@@ -43,7 +43,8 @@ def representatives(filtration: Filtration, max_dimension: int = 1) -> tuple[Bar
     names = [tuple(sorted(int(v) for v in simplex)) for simplex in filtration.simplices]
     order = np.lexsort((bars[3], bars[2], bars[1], bars[0]))
     cycles = [[names[c] for c in cell[start[k] : start[k + 1]]] for k in order]
-    return Barcode(*(a[order] for a in bars), filtration.instants), cycles
+    dimension, first, last, code = (a[order] for a in bars)
+    return Barcode(dimension, first, last, code, filtration.instants), cycles
 
 
 def snapshots_barcode(

@@ -196,7 +196,7 @@ def _one(b: _Builder, kind: str, s: Mapping[str, int], x: int) -> int:
             bends = {"thresholds": [0] * s["pieces"], "slopes": [0] * s["pieces"], "offset": 0, "fraction": 0}
             y = b.op("truncate", x, fraction=0, bits=bits, attrs={"shift": FRACTION})
             y = b.op(kind, y, attrs={"bits": bits, **bends})
-            return b.op("extend", y, bits=b.ring, attrs={"bits": bits, "signed": False})
+            b.op("extend", y, bits=b.ring, attrs={"bits": bits, "signed": False})
         case "polynomial":
             w = b.to_integers(x)
             u = b.op("square", w)
@@ -206,7 +206,7 @@ def _one(b: _Builder, kind: str, s: Mapping[str, int], x: int) -> int:
                 )
                 u = b.op("add", b.op("square", u), b.op("scale", u, attrs={"factor": 1, "fraction": 0}))
             y = b.op("shift_left", b.op("multiply", u, w), fraction=FRACTION, attrs={"shift": FRACTION})
-            return b.op("truncate", y, fraction=0, attrs={"shift": FRACTION})
+            b.op("truncate", y, fraction=0, attrs={"shift": FRACTION})
     return x
 
 

@@ -1,7 +1,8 @@
 """Private forecasting: rounds, bytes, seconds and errors of networks that `moiety train` made, between real processes.
 
     OMP_NUM_THREADS=1 python bench/private_forecast.py                              small networks, trained at once
-    OMP_NUM_THREADS=1 python bench/private_forecast.py configs/los-loop.toml RUN    those of a run of that config
+    OMP_NUM_THREADS=1 python bench/private_forecast.py configs/los-loop.toml        those of a config, the same
+    OMP_NUM_THREADS=1 python bench/private_forecast.py configs/los-loop.toml RUN    those of a finished run of it
         [--windows 2] [--tested 64] [--errors 0.0078125,0.02] [--adjacency private,public] [--only MODEL] [--epochs 4]
 
 A row is a network of the first seed, a largest error of its gates and where the adjacency is held. MAE: in the series'
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +56,7 @@ COLUMNS = (
 )
 
 
-def small(epochs: int) -> ForecastConfig:
+def small() -> ForecastConfig:
     """Networks that are trained in a minute."""
     models = (
         ForecastModelConfig("zgcnet", options={"hidden": 16, "layers": 2}),
@@ -66,7 +68,7 @@ def small(epochs: int) -> ForecastConfig:
         windows=WindowConfig(lag=12, horizon=3),
         topology=TopologyConfig(resolution=50),
         models=models,
-        fit=ForecastFitConfig(epochs=epochs, learning_rate=0.01, residual=True),
+        fit=ForecastFitConfig(learning_rate=0.01, residual=True),
     )
 
 
@@ -140,11 +142,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        if options.config is None:
-            config, out = small(options.epochs), Path(folder) / "run"
+        config = cast(ForecastConfig, load_task(options.config)) if options.config else small()
+        out = options.run
+        if out is None:
+            out = Path(folder) / "run"
+            models = tuple(model for model in config.models if options.only in ("", model.label))
+            fit = replace(config.fit, epochs=options.epochs)
+            config = replace(config, models=models, seeds=config.seeds[:1], fit=fit)
             train(config, out, quiet=True)
-        else:
-            config, out = cast(ForecastConfig, load_task(options.config)), options.run
         shop, results = Workshop(out, config), read_forecast_results(out)
         print(
             f"{shop.data.name}: {shop.data.num_nodes} nodes, {config.windows.lag} steps read, {config.windows.horizon} "
@@ -152,7 +157,7 @@ def main() -> None:
         )
         print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
         for outcome in results.outcomes:
-            if outcome.seed != config.seeds[0] or options.only not in outcome.model:
+            if outcome.seed != config.seeds[0] or options.only not in ("", outcome.model):
                 continue
             for error in map(float, options.errors.split(",")):
                 for adjacency in options.adjacency.split(","):

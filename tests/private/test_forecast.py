@@ -22,6 +22,7 @@ from moiety.drive.forecast.windows import Windows
 from moiety.models import create_model
 from moiety.models.zgcnet_steps import step_by_step
 from moiety.private import UnsupportedOperator, reference
+from moiety.private.images import read_inputs
 from moiety.private.inputs import check_input
 from moiety.private.lower import blend
 from moiety.private.program import ProgramError, load
@@ -275,6 +276,24 @@ def test_bad_inputs_are_refused_by_number(case: str, two: Any) -> None:
     change, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         check_input(program, change(*given))
+
+
+def test_an_archive_holds_an_array_for_each_input(two: Any, tmp_path: Path) -> None:
+    _, program, (x, z) = two
+    np.savez(tmp_path / "batch.npz", row=x.numpy(), image=z.numpy())
+    np.savez(tmp_path / "one.npz", row=x[0].numpy(), image=z[0].numpy())
+    found, names = read_inputs(program, [tmp_path / "batch.npz", tmp_path / "one.npz"])
+    joined = check_input(program, (x.numpy(), z.numpy()))
+    np.testing.assert_array_equal(found, np.concatenate([joined, joined[:1]]))
+    assert names == [*(f"{tmp_path / 'batch.npz'}[{i}]" for i in range(5)), str(tmp_path / "one.npz")]
+    np.savez(tmp_path / "less.npz", row=x.numpy())
+    (tmp_path / "text.npz").write_text("no archive")
+    for name, message in (
+        ("less.npz", "holds 1 arrays: expected 2"),
+        ("text.npz", "is not an archive of NumPy arrays"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_inputs(program, [tmp_path / name])
 
 
 def test_refusals_of_the_compiler(two: Any) -> None:

@@ -30,7 +30,7 @@ def read_inputs(program: Program, paths: list[Path]) -> tuple[NDArray[np.float32
     names: list[str] = []
     for path in paths:
         if not path.is_file():
-            raise ValueError(f"{path} is not there: expected an image, a .npy or a .npz file")
+            raise ValueError(f"{path} is not there: expected an image or a .npy file (.npz for several inputs)")
         if path.suffix == ".npz":
             batch = _read_several(path, program)
             names += [str(path)] if len(batch) == 1 else [f"{path}[{i}]" for i in range(len(batch))]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .plan import Plan, parse_plan
     from .roofline import Machine, load_machine
     from .watch import Trace, trace
+    from .zigzag import ReductionCost, zigzag_cells, zigzag_cost
     from .zoo import build
 
 _HOME = {
@@ -26,6 +27,7 @@ _HOME = {
     "Machine": "roofline",
     "Pipeline": "pipeline",
     "Plan": "plan",
+    "ReductionCost": "zigzag",
     "Schedule": "pipeline",
     "Trace": "watch",
     "analyse": "analysis",
@@ -39,6 +41,8 @@ _HOME = {
     "simulate": "pipeline",
     "trace": "watch",
     "written": "formulas",
+    "zigzag_cells": "zigzag",
+    "zigzag_cost": "zigzag",
 }
 
 __all__ = [
@@ -46,6 +50,7 @@ __all__ = [
     "Machine",
     "Pipeline",
     "Plan",
+    "ReductionCost",
     "Schedule",
     "Trace",
     "analyse",
@@ -59,6 +64,8 @@ __all__ = [
     "simulate",
     "trace",
     "written",
+    "zigzag_cells",
+    "zigzag_cost",
 ]
 
 

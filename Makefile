@@ -36,10 +36,11 @@ test-python: $(VENV)/.installed $(VENV)/.env-test  ## only the Python tests (PYT
 
 build: $(VENV)/.installed  ## environment and build
 
-bench: $(VENV)/.installed $(VENV)/.env-bench  ## benchmarks of every kernel and protocol; writes bench/RESULTS.md and GRAPHS.md
+bench: $(VENV)/.installed $(VENV)/.env-bench  ## benchmarks of every kernel and protocol; writes bench/*.md
 	$(BIN)/python -m pytest bench --benchmark-json=build/bench.json --benchmark-columns=min,median,ops --benchmark-sort=name
 	$(BIN)/python bench/run.py --out bench/RESULTS.md $(BENCH_FLAGS)
-	OMP_NUM_THREADS=1 $(BIN)/python bench/graphs.py
+	for script in graphs hypergraphs hypergraph_epochs topology forecast; do \
+	    OMP_NUM_THREADS=1 $(BIN)/python bench/$$script.py || exit; done
 
 lint: $(VENV)/.installed $(VENV)/.env-dev  ## ruff, mypy, clang-format, codespell, length of files
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@ that are public, and the zigzag persistence image as a second input of the clien
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from moiety.private.images import read_inputs
 from moiety.private.inputs import check_input
 from moiety.private.lower import blend
 from moiety.private.program import ProgramError, load
+from mpc.formulas import comparison
 from private.test_execute import run
 
 NODES, LAG, HORIZON, SIDE = 5, 3, 2, 31
@@ -132,6 +134,30 @@ def test_the_adjacency_is_where_it_was_said_to_be(programs: Any) -> None:
     assert np.array_equal(
         np.frombuffer(matrix, np.int64), np.rint(adjacency[adjacency != 0] * 2.0**16).astype(np.int64)
     )
+
+
+@pytest.mark.parametrize("protocol", ["circuit", "dcf"])
+@pytest.mark.parametrize("adjacency", ["private", "public"])
+def test_a_step_costs_its_closed_formula(adjacency: str, protocol: str) -> None:
+    """docs/engine.md, 3.11: what one step more costs AGCRN, its inputs' side included."""
+    hidden, costs = 4, []
+    for lag in (3, 4):
+        torch.manual_seed(3)
+        model = create_model("agcrn", num_nodes=NODES, lag=lag, horizon=HORIZON, hidden=hidden, layers=1, embedding=3)
+        x = torch.zeros(1, lag, NODES, 1)
+        program = private.compile(model.eval(), x, input_bound=2.0, single=True, adjacency=adjacency)
+        costs.append(run(program, x.numpy(), protocol).cost)
+        made = {gate["function"]: gate for gate in program.metadata["gates"]}
+    n, plane = NODES * hidden, 8 * math.ceil(NODES * hidden / 64)
+    gates = [
+        comparison(protocol, made[name]["pieces"] * count, made[name]["bits"], [made[name]["bits"]])
+        for name, count in (("sigmoid", 2 * n), ("tanh", n))
+    ]
+    extends = 8 * math.ceil(2 * n / 64) + plane
+    each = sum(gate.server for gate in gates) + extends + 2 * (2 * n * 8 + plane)
+    opened = 8 * (4 * n + 2 * NODES)  # h, A h, r h, A (r h), and the step's x and A x
+    rounds = (8 if adjacency == "private" else 6) + sum(gate.rounds + 1 for gate in gates)
+    assert tuple(after - before for before, after in zip(*costs, strict=True)) == (each, each + opened, rounds)
 
 
 def test_layers_of_a_recurrence_run_side_by_side(programs: Any) -> None:

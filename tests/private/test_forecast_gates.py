@@ -199,6 +199,8 @@ def test_refusals() -> None:
     for error in (0.0, 1.0, math.nan):
         with pytest.raises(ValueError, match=r"gate_error is .*: expected"):
             private.compile(model, x, calibration=x, gate_error=error)
+    with pytest.raises(ValueError, match="metadata have a key 'gates'"):
+        private.compile(model, x, calibration=x, metadata={"gates": 1})
     with pytest.raises(RangeError, match=r"no sigmoid for .* keeps an error of 0.001953"):
         private.compile(model, x, calibration=x, ring=32, fraction_bits=6, gate_error=2.0**-9)
 

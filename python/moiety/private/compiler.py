@@ -303,6 +303,10 @@ def compile(
     certificate = Certificate(max(bounds.values()), margin_bits, samples, check_range)
     emitter = lowering.run()
     made = {"gates": lowering.gates_made} if lowering.gates_made else {}
+    if made and "gates" in (metadata or {}):
+        raise ValueError(
+            "metadata have a key 'gates', under which the program says how its gates are computed: rename it"
+        )
     program = emitter.finish(certificate, kind, {**(metadata or {}), **made})
     if told := leak(program):
         warnings.warn(told, RevealedPairs, stacklevel=2)

@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from moiety.private.ranges import bits_for
 
-__all__ = ["FUNCTIONS", "LEAST_ERROR", "Function", "Piecewise", "Polynomial", "designs"]
+__all__ = ["FUNCTIONS", "LEAST_ERROR", "LEAST_FRACTION", "Function", "Piecewise", "Polynomial", "designs"]
 
 Integers = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moiety.private import ranges
-from moiety.private.gates import FUNCTIONS, LEAST_ERROR, Piecewise, Polynomial, designs
+from moiety.private.gates import FUNCTIONS, LEAST_ERROR, LEAST_FRACTION, Piecewise, Polynomial, designs
 from moiety.private.graph import Node
 from moiety.private.ranges import Interval, RangeError
 from moiety.private.transport import Network
@@ -81,7 +81,7 @@ def lower_gate(low: Lowering, node: Node) -> int:
     t, bound = low.out.tensors[number], low.interval(number).bound
     limit = low.measured_limit(x)
     if low.check_range and limit is not None:  # what the check at the truncation will hold it to
-        bound = min(bound, 2 * limit)
+        bound = min(bound, 2 * (limit + 2.0**-LEAST_FRACTION))
     made = choose(low, node, bound, min(low.f, t.fraction))
     low.note_gate(node, made)
     return (piecewise if isinstance(made, Piecewise) else polynomial)(low, node, number, made)

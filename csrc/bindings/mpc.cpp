@@ -265,12 +265,14 @@ void register_party(py::module_& m, const char* name) {
              })
         .def("extremes",
              [](Handle& h, int64_t first, const Array<T>& x, const std::vector<int64_t>& indptr,
-                const std::vector<int32_t>& indices, int64_t columns) {
+                const std::vector<int32_t>& indices, int64_t columns, int64_t slack) {
+                 check(slack >= 0, "extremes take a slack of at least 0, got ", slack);
                  const auto rows = pattern_of(indptr, indices, columns);
                  check(x.size() % columns == 0, "extremes of ", columns, " columns got ", x.size(), " elements");
                  const int64_t batch = x.size() / columns;
-                 return h.start(2 * batch * rows->entries(), {x},
-                                [&](T* out) { return extremes<T>(h.party(), first, span_of(x), rows, batch, out); });
+                 return h.start(2 * batch * rows->entries(), {x}, [&](T* out) {
+                     return extremes<T>(h.party(), first, span_of(x), rows, batch, static_cast<T>(slack), out);
+                 });
              })
         .def("disclose",
              [](Handle& h, const Array<T>& bits) {

@@ -45,13 +45,15 @@ std::vector<int64_t> extremes_pairs(const Pattern& rows) {
 
 template <class T>
 Task extremes(Party<T>& party, int64_t first, std::span<const T> x, std::shared_ptr<const Pattern> rows, int64_t batch,
-              T* out) {
+              T slack, T* out) {
     check(static_cast<int64_t>(x.size()) == batch * rows->columns, "the extremes of ", batch, " x ", rows->columns,
           " values got ", x.size());
     const Tournament bracket = row_tournament(*rows);
     const int64_t entries = rows->entries(), edges = rows->rows();
     int64_t every = entries;
     for (const auto& level : bracket.levels) every += static_cast<int64_t>(level.size());
+
+    const T more_for_left = party.server() ? slack : T{};
 
     // 1. Upwards.
     Sides<T> values(every, batch);
@@ -71,7 +73,7 @@ Task extremes(Party<T>& party, int64_t first, std::span<const T> x, std::shared_
                 const T *upper = values.at(side, side == 0 ? left : right),
                         *lower = values.at(side, side == 0 ? right : left);
                 T* to = difference.data() + (side * pairs + p) * batch;
-                for (int64_t b = 0; b < batch; ++b) to[b] = upper[b] - lower[b];
+                for (int64_t b = 0; b < batch; ++b) to[b] = upper[b] - lower[b] + more_for_left;
             }
         std::vector<std::span<const T>> operands{std::as_const(difference).span()};
         std::vector<T*> results{selected.data()};
@@ -79,9 +81,13 @@ Task extremes(Party<T>& party, int64_t first, std::span<const T> x, std::shared_
         for (int side = 0; side < 2; ++side)
             for (int64_t p = 0; p < pairs; ++p) {
                 const T* right = values.at(side, level[static_cast<size_t>(p)].second);
-                const T* more = selected.data() + (side * pairs + p) * batch;
+                const T *more = selected.data() + (side * pairs + p) * batch,
+                        *won = bit.data() + (side * pairs + p) * batch;
                 T* to = values.at(side, made + p);
-                for (int64_t b = 0; b < batch; ++b) to[b] = side == 0 ? right[b] + more[b] : right[b] - more[b];
+                for (int64_t b = 0; b < batch; ++b) {
+                    const T gained = more[b] - slack * won[b];
+                    to[b] = side == 0 ? right[b] + gained : right[b] - gained;
+                }
             }
         made += pairs;
         chosen.push_back(std::move(bit));
@@ -91,7 +97,8 @@ Task extremes(Party<T>& party, int64_t first, std::span<const T> x, std::shared_
     Buffer<T> span(edges * batch), equal(edges * batch);
     for (int64_t e = 0; e < edges; ++e) {
         const int last = bracket.winners[static_cast<size_t>(e)];
-        for (int64_t b = 0; b < batch; ++b) span[e * batch + b] = values.at(1, last)[b] - values.at(0, last)[b];
+        for (int64_t b = 0; b < batch; ++b)
+            span[e * batch + b] = values.at(1, last)[b] - values.at(0, last)[b] + more_for_left;
     }
     co_await compare_select<T>(party, first++, std::as_const(span).span(), {}, {}, equal.data());
 
@@ -136,8 +143,8 @@ Task disclose(Party<T>&, std::span<const T> bits, T* out) {
     for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(((mine[i / 64] ^ theirs[i / 64]) >> (i % 64)) & 1);
 }
 
-#define MOIETY_INSTANTIATE(T)                                                                                    \
-    template Task extremes(Party<T>&, int64_t, std::span<const T>, std::shared_ptr<const Pattern>, int64_t, T*); \
+#define MOIETY_INSTANTIATE(T)                                                                                       \
+    template Task extremes(Party<T>&, int64_t, std::span<const T>, std::shared_ptr<const Pattern>, int64_t, T, T*); \
     template Task disclose(Party<T>&, std::span<const T>, T*);
 MOIETY_INSTANTIATE(uint32_t)
 MOIETY_INSTANTIATE(uint64_t)

@@ -55,14 +55,26 @@ def test_sparse_multiply(ring: int, batch: int, channels: int, rows: Lists) -> N
     assert run.dealt == (0, n * ring // 8)
 
 
-def extremes(values: Array, rows: Lists) -> Array:
-    """(2, entries): the first maximum and the first minimum of every row, none where all are equal."""
+def winner(values: list[int], slack: int) -> int:
+    """Which of them comes out of a tournament in which the left of two wins unless the right is larger by more."""
+    alive = list(range(len(values)))
+    while len(alive) > 1:
+        pairs = [alive[i : i + 2] for i in range(0, len(alive), 2)]
+        alive = [p[-1] if values[p[-1]] - values[p[0]] > slack else p[0] for p in pairs]
+    return alive[0]
+
+
+def extremes(values: Array, rows: Lists, slack: int) -> Array:
+    """(2, entries): the maximum and the minimum of every row, none where they differ by no more than the slack."""
     sides = np.zeros((2, sum(map(len, rows))), np.int64)
     at = 0
     for row in rows:
         held = values[row]
-        if held.max() > held.min():
-            sides[0, at + held.argmax()] = sides[1, at + held.argmin()] = 1
+        top, bottom = winner(held.tolist(), slack), winner((-held).tolist(), slack)
+        if slack == 0:
+            assert (top, bottom) == (held.argmax(), held.argmin())
+        if held[top] - held[bottom] > slack:
+            sides[0, at + top] = sides[1, at + bottom] = 1
         at += len(row)
     return sides
 
@@ -94,15 +106,15 @@ def cost_of(kind: str, ring: int, bits: int, rows: Lists, batch: int) -> tuple[C
     return total([*up, differ, *products]), dealt + dealt_comparison(kind, len(rows) * batch, bits, [], ring)[1]
 
 
-def check_extremes(kind: str, ring: int, bits: int, rows: Lists, values: Array) -> None:
+def check_extremes(kind: str, ring: int, bits: int, rows: Lists, values: Array, slack: int = 0) -> None:
     rng = np.random.default_rng(5)
     batch, columns = values.shape
     held = pattern(rows, columns)
     arrays = (np.array(held["indptr"]), np.array(held["indices"], np.int32), columns)
     assert mpc.extremes_pairs(*arrays) == matches([len(row) for row in rows])
     specs = specs_of(kind, ring, bits, rows, batch)
-    run = run_protocol("extremes", ring, specs, [share(rng, values, ring, bits=bits)], *arrays)
-    expected = np.stack([extremes(v, rows) for v in values])
+    run = run_protocol("extremes", ring, specs, [share(rng, values, ring, bits=bits)], *arrays, slack)
+    expected = np.stack([extremes(v, rows, slack) for v in values])
     np.testing.assert_array_equal(run.total.reshape(expected.shape), ring_elements(expected, ring))
     cost, dealt = cost_of(kind, ring, bits, rows, batch)
     assert run.payload == (cost.server, cost.client)
@@ -124,6 +136,7 @@ def test_extremes(kind: str, ring: int) -> None:
     values[1] = rng.integers(0, 2, columns)  # many ties
     values[2] = 0
     check_extremes(kind, ring, bits, rows, values)
+    check_extremes(kind, ring, bits, rows, values // 16, slack=limit // 40)
 
 
 @settings(max_examples=15, deadline=None)
@@ -133,7 +146,8 @@ def test_extremes_of_any_hypergraph(data: st.DataObject) -> None:
     nodes = st.lists(st.integers(0, columns - 1), min_size=2, max_size=columns, unique=True)
     rows = data.draw(st.lists(nodes, min_size=1, max_size=6))
     values = data.draw(st.lists(st.integers(-4, 4), min_size=columns, max_size=columns))
-    check_extremes(data.draw(st.sampled_from(KINDS)), 64, 6, rows, np.array([values]))
+    slack = data.draw(st.integers(0, 2))
+    check_extremes(data.draw(st.sampled_from(KINDS)), 64, 6, rows, np.array([values]), slack)
 
 
 @pytest.mark.parametrize("n", [1, 64, 200])

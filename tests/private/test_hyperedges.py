@@ -76,6 +76,15 @@ def test_pairs_and_laplacian_are_those_of_the_plain_kernels(data: st.DataObject)
         torch.testing.assert_close(matrix.apply(identity).T, spmm(expected, identity), rtol=1e-12, atol=1e-12)
 
 
+def test_values_within_the_slack_count_as_equal() -> None:
+    indptr, indices = np.array([0, 4, 6]), np.array([0, 1, 2, 3, 2, 3])
+    values = np.array([[5, 7, 6, 0], [5, 9, 9, 2]])
+    found = extremes(values, indptr, indices, slack=2).reshape(2, 2, 6)
+    np.testing.assert_array_equal(found[0], [[1, 0, 0, 0, 1, 0], [0, 0, 0, 1, 0, 1]])  # 7 against 5, then 5 against 6
+    np.testing.assert_array_equal(found[1], [[0, 1, 0, 0, 1, 0], [0, 0, 0, 1, 0, 1]])
+    assert not extremes(values // 4, indptr, indices, slack=2).any()
+
+
 def test_products_wrap() -> None:
     rng = np.random.default_rng(0)
     indptr, indices = np.array([0, 2, 2, 5]), np.array([1, 1, 3, 0, 2])
@@ -111,7 +120,7 @@ def test_inverse_roots_are_within_their_error(ratio: float) -> None:
 
 
 def test_the_way_to_an_inverse_root_is_the_shortest() -> None:
-    """By rounds, docs/engine.md 3.10: 4 of degree 3, 6 of degree 7, 6 of a step."""
+    """By rounds, docs/engine.md 3.12: 4 of degree 3, 6 of degree 7, 6 of a step."""
 
     def chosen(ratio: float) -> tuple[int, int]:
         start = choose_start(np.ones(2), np.array([1.0, ratio]), 2.0**-17)

@@ -217,7 +217,7 @@ class Inference:
                 task = self._argmax(first, x, op)
             case "extremes":
                 indptr, indices = pattern(self.program, op)
-                task = party.extremes(first, x, indptr, indices, x.shape[-1])
+                task = party.extremes(first, x, indptr, indices, x.shape[-1], op.attrs["slack"])
             case "sparse_multiply":
                 task = party.sparse_multiply(first, x, nodes_first(self._share(op.inputs[1])))
             case "revealed":

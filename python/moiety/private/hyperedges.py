@@ -24,18 +24,31 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def extremes(values: Array, indptr: Array, indices: Array) -> npt.NDArray[np.bool_]:
-    """z (..., 2 entries) for values (..., nodes): the first maximum and the first minimum of every hyperedge."""
-    at, starts = values[..., indices], indptr[:-1]
-    row = np.repeat(np.arange(starts.size), np.diff(indptr))
-    largest, least = (bound.reduceat(at, starts, axis=-1) for bound in (np.maximum, np.minimum))
-    differ = (largest > least)[..., row]
-    sides = []
-    for bound in (largest, least):
-        hits = (at == bound[..., row]) & differ
-        before = np.cumsum(hits, axis=-1) - hits
-        sides.append(hits & (before == before[..., starts][..., row]))
+def extremes(values: Array, indptr: Array, indices: Array, slack: int = 0) -> npt.NDArray[np.bool_]:
+    """z (samples, 2 entries) for values (samples, nodes): the first maximum and the first minimum of every hyperedge;
+    with slack, what the tournament of csrc/mpc/extremes.hpp finds, in which values so close to each other count as
+    equal."""
+    at, row = values[..., indices], np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    winners = [tournament(side, indptr, slack) for side in (at, -at)]
+    largest, least = (np.take_along_axis(at, winner, axis=-1) for winner in winners)
+    differ = (least - largest + slack < 0)[..., row]
+    sides = [(np.arange(row.size) == winner[..., row]) & differ for winner in winners]
     return np.concatenate(sides, axis=-1)
+
+
+def tournament(at: Array, indptr: Array, slack: int) -> Integers:
+    """The entry that wins every row of at (samples, entries): pairs from left to right, level by level."""
+    alive = np.broadcast_to(np.arange(at.shape[-1]), at.shape)
+    while np.diff(indptr).max() > 1:
+        sizes = np.diff(indptr)
+        place = np.arange(indptr[-1]) - np.repeat(indptr[:-1], sizes)
+        left = np.flatnonzero(place % 2 == 0)
+        right = left + (place[left] + 1 < np.repeat(sizes, sizes)[left])  # itself, where there is none
+        one, other = alive[..., left], alive[..., right]
+        gain = np.take_along_axis(at, one, axis=-1) - np.take_along_axis(at, other, axis=-1)
+        alive = np.where(gain + slack >= 0, one, other)
+        indptr = np.concatenate([[0], np.cumsum((sizes + 1) // 2)])
+    return np.asarray(alive, np.int64)
 
 
 def products(values: Array, x: Array, indptr: Array, indices: Array) -> Array:

@@ -17,14 +17,36 @@ if TYPE_CHECKING:
 __all__ = ["lower_extremes", "lower_revealed", "lower_sparse_multiply"]
 
 
+# Of places behind a truncation, in its units: values that would be equal without rounding differ by a few of them.
+SLACK = 16
+
+
+def exact(node: Node) -> bool:
+    """Is it a server-held layer on the network's input, which nothing has rounded?"""
+    while node.kind in ("reshape", "permute"):
+        (node,) = node.inputs
+    return node.kind == "input" or (node.kind == "linear" and unrounded(node.inputs[0]))
+
+
+def unrounded(node: Node) -> bool:
+    while node.kind in ("reshape", "permute"):
+        (node,) = node.inputs
+    return node.kind == "input"
+
+
 def lower_extremes(low: Lowering, node: Node) -> int:
     """Of the value as it arises: a truncation could turn equal values into different ones, and is a round."""
     number = low.get("raw", node.inputs[0])
     t, x = low.out.tensors[number], low.interval(number)
-    bits = max(bits_for(x.bound, t.fraction), bits_for(x.full_spread, t.fraction))
+    slack = 0 if exact(node.inputs[0]) else SLACK << max(0, t.fraction - low.f)
+    bits = max(bits_for(x.bound, t.fraction), bits_for(x.full_spread + slack * 2.0**-t.fraction, t.fraction))
     if bits > t.bits:
         low.out.refuse(x, t.fraction, t.bits - 1, node, "extremes")
-    attrs: dict[str, Any] = {"bits": bits, **low.out.pattern(node.attrs["indptr"], node.attrs["indices"])}
+    attrs: dict[str, Any] = {
+        "bits": bits,
+        "slack": slack,
+        **low.out.pattern(node.attrs["indptr"], node.attrs["indices"]),
+    }
     ends = Interval(np.zeros(1), np.ones(1), "proved")
     return low.out.emit("extremes", [number], node.shape, 0, low.ring, ends, node, attrs)
 

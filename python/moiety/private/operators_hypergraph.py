@@ -52,28 +52,18 @@ def _(b: Builder, signal: Any, direction: Any, indptr: Any, *_: Any) -> Any:
 
 
 @handles("moiety.hypergraph_smooth")
-def _(
-    b: Builder,
-    x: Any,
-    s: Any,
-    i: Any,
-    indptr: Any,
-    indices: Any,
-    _node_indptr: Any,
-    _node_indices: Any,
-    weight: Any,
-    mediators: bool,
-    code: bool,
-    *_: Any,
-) -> Node:
+def _(b: Builder, x: Any, s: Any, i: Any, *rest: Any) -> Node:
     """moiety.ops.hypergraph_smooth."""
     whole(b)
-    given, rule = need_data(x), Rule(mediators, code)
-    pattern = public(b, 3, indptr, "hypergraph"), public(b, 4, indices, "hypergraph")
-    own = None if weight is None else public(b, 7, weight, "hypergraph's weights")
-    edges = Hyperedges.of(*pattern, given.shape[-1], own, rule)
+    places = {argument.name: place for place, argument in enumerate(b.current.target._schema.arguments)}
+    value = {name: rest[place - 3] for name, place in places.items() if place >= 3}
+    given, rule = need_data(x), Rule(value["mediators"], value["code"])
+    indptr, indices = (public(b, places[name], value[name], "hypergraph") for name in ("indptr", "indices"))
+    weight = value["weight"]
+    own = None if weight is None else public(b, places["weight"], weight, "hypergraph's weights")
+    edges = Hyperedges.of(indptr, indices, given.shape[-1], own, rule)
     if not isinstance(s, Node) and not isinstance(i, Node):
-        several = np.diff(pattern[0]) > 1
+        several = np.diff(indptr) > 1
         ends = (value.numpy()[several] for value in (s, i))
         return product(b, given, laplacian(edges, rule, *ends))
     if s is not i or s.kind != "pairs":
@@ -82,10 +72,10 @@ def _(
         raise Refused("its pairs are looked for in a public hypergraph: a private one has fixed operators only")
     if edges.count == 0:
         return given
-    (places,) = s.inputs
-    key = places, edges.indices.tobytes()
+    (at,) = s.inputs
+    key = at, edges.indices.tobytes()
     if key not in b.chosen:  # once for all products with one choice
-        b.chosen[key] = b.node("extremes", [places], (2 * edges.entries,), indptr=edges.indptr, indices=edges.indices)
+        b.chosen[key] = b.node("extremes", [at], (2 * edges.entries,), indptr=edges.indptr, indices=edges.indices)
     z: Node = b.chosen[key]
     if b.pairs.mode == "revealed":
         return b.node("revealed", [z, given], given.shape, edges=edges, rule=rule)

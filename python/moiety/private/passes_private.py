@@ -26,10 +26,7 @@ def compose(graph: Graph) -> None:
             below = node.inputs[0] if node.inputs else None
             if node.kind != "spmm" or below is None or below.kind != "spmm" or len(users[below]) > 1:
                 continue
-            product = dense(node.attrs["sparse"]) @ dense(below.attrs["sparse"])
-            row, column = np.nonzero(product)
-            indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=product.shape[0]))])
-            matrix = Sparse(indptr, column, product[row, column], product.shape[1])
+            matrix = node.attrs["sparse"].after(below.attrs["sparse"])
             graph.replace(node, node.like("spmm", list(below.inputs), sparse=matrix))
             changed = True
             break

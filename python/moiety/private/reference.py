@@ -195,7 +195,7 @@ class Machine:
         if op.kind in ("extremes", "sparse_multiply"):
             indptr, indices = (self.program.public[a[key]] for key in ("indptr", "indices"))
             if op.kind == "extremes":
-                return extremes(x, indptr, indices).astype(self.signed)
+                return extremes(x, indptr, indices, a["slack"]).astype(self.signed)
             return products(x, ins[1], indptr, indices)
         if op.kind == "revealed":
             matrices = laplacians(self.program, op, x)

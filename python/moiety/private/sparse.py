@@ -110,6 +110,16 @@ class Sparse:
         indices = np.concatenate([self.indices, other.indices])[order]
         return Sparse(self.indptr + other.indptr, indices, values, self.columns)
 
+    def after(self, other: Sparse) -> Sparse:
+        """The product: this matrix applied to what the other gives. Entries of one place apart."""
+        lengths = np.diff(other.indptr)[self.indices]
+        begins = np.repeat(other.indptr[self.indices] - np.cumsum(lengths) + lengths, lengths)
+        taken = begins + np.arange(lengths.sum())
+        row = np.repeat(self.row, lengths)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self.rows))]).astype(np.int64)
+        values = np.repeat(self.floats, lengths) * other.floats[taken]
+        return Sparse(indptr, other.indices[taken], values, other.columns)
+
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., columns) -> (..., rows), in floating point."""
         import torch

@@ -400,6 +400,7 @@ def check_extremes(self: Checker, op: Op, inputs: Sequence[Tensor], y: Tensor) -
     self.need(len(x.shape) == 1, op, f"expected one value a node, found {x.shape}")
     self.need(bool(np.all(np.diff(indptr) > 1)), op, "expected rows of at least two entries")
     self.need(op.attrs["bits"] <= x.bits, op, "too few input bits")
+    self.need(0 <= op.attrs["slack"] < 1 << (op.attrs["bits"] - 1), op, "expected a slack that fits the bits")
     self.need((y.shape, y.fraction) == ((2 * indices.size,), 0), op, f"output {y.shape} does not fit the pattern")
     self.need(y.bits == self.program.ring, op, "expected a full-ring output")
 

@@ -1,0 +1,167 @@
+"""Private inference of hypergraph networks: seconds and bytes of every way to treat the hypergraph, a markdown table.
+
+    OMP_NUM_THREADS=1 python bench/private_hypergraphs.py [--data ../shared/data] [--sets cocitation-cora ..]
+        [--ways hypergcn-oblivious ..] [--epochs 60] [--network lan] [--json FILE]
+
+Each network is trained on the first published split, compiled and run once by two processes and a dealer. "agree" is
+the share of nodes whose largest logit is that of the same network in the clear; "formula" says whether rounds and bytes
+are those that `private.estimate` computes without running anything. Seconds are of the online phase, on the machine as
+it is: the load average stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from moiety import private
+from moiety.data import load_hypergraph
+from moiety.graph import Graph
+from moiety.models import create_model
+from moiety.ops import spmm
+from moiety.private.revealed import RevealedPairs
+
+SETS = ("cocitation-cora", "coauthorship-cora")
+OF_PAIRS = ("extremes", "sparse_multiply", "multiply", "revealed")  # operations that only secret pairs need
+
+
+@dataclass(frozen=True)
+class Way:
+    """A network and what `private.compile` is told of its hypergraph; frozen: pairs of the features themselves."""
+
+    network: str
+    pairs: str = "oblivious"
+    private_graph: bool = False
+    activation: str = "relu"
+
+
+WAYS = {
+    "hypergcn-oblivious": Way("hypergcn"),
+    "hypergcn-oblivious-x2": Way("hypergcn", activation="x2"),
+    "one_hypergcn-oblivious": Way("one_hypergcn"),
+    "hypergcn-frozen": Way("hypergcn", "frozen"),
+    "hypergcn-revealed": Way("hypergcn", "revealed"),
+    "hgnn": Way("hgnn"),
+    "hgnn-x2": Way("hgnn", activation="x2"),
+    "unisage": Way("unisage"),
+    "edhnn": Way("edhnn"),
+    "hgnn-private": Way("hgnn", private_graph=True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    data: str
+    way: str
+    agree: float
+    accuracy: float
+    rounds: int
+    megabytes: float  # online, both directions
+    material: float  # megabytes that the dealer streams
+    pairs_megabytes: float  # of it, for `OF_PAIRS`
+    formula: bool
+    seconds: float
+    cpu_seconds: float  # of both parties, online
+    compile_seconds: float
+    load: float
+
+
+def trained(way: Way, x: Tensor, data: Any, epochs: int) -> nn.Module:
+    torch.manual_seed(0)
+    options = {"in_features": x.shape[1], "num_classes": len(data.classes), "activation": way.activation}
+    model = create_model(way.network, **options)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
+    seen = data.train[0]
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x, data.hypergraph)[seen], data.y[seen]).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def measure(name: str, key: str, folder: str | None, epochs: int, network: str | None) -> Row:
+    way = WAYS[key]
+    data = load_hypergraph(name, folder)
+    x = spmm(data.x, torch.eye(data.x.num_cols)) if isinstance(data.x, Graph) else data.x
+    model = trained(way, x, data, epochs)
+    began = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RevealedPairs)
+        program = private.compile(
+            model,
+            x,
+            calibration=x,
+            graph=data.hypergraph,
+            pairs=x if way.pairs == "frozen" else way.pairs,
+            private_graph=way.private_graph,
+        )
+    compiled = time.process_time() - began
+    result = private.run_local(program, x[None], comparison="circuit", network=network, timeout=300)
+    cost = private.estimate(program, network, comparison="circuit")
+    with torch.no_grad():
+        expected = model(x, data.hypergraph).argmax(1)
+    found = result.output[0].argmax(1)
+    client, server = result.stats.client["online"], result.stats.server["online"]
+    counted = (client.rounds, server.bytes_sent, client.bytes_sent)
+    spent = [party.operators.get(kind, {}).get("bytes_sent", 0) for party in (client, server) for kind in OF_PAIRS]
+    return Row(
+        name,
+        key,
+        float((found == expected).double().mean()),
+        float((found == data.y)[~data.train[0]].double().mean()),
+        client.rounds,
+        (server.bytes_sent + client.bytes_sent) / 1e6,
+        cost.material_bytes / 1e6,
+        sum(spent) / 1e6,
+        counted == (cost.rounds, cost.bytes_server, cost.bytes_client),
+        client.wall_seconds,
+        client.cpu_seconds + server.cpu_seconds,
+        compiled,
+        os.getloadavg()[0],
+    )
+
+
+COLUMNS = ("data", "way", "agree %", "accuracy %", "rounds", "online MB", "for pairs MB", "dealt MB", "formula", "s")
+HEAD = "| " + " | ".join((*COLUMNS, "CPU s", "compile CPU s", "load")) + " |\n" + "|---" * (len(COLUMNS) + 3) + "|"
+
+
+def line(row: Row) -> str:
+    return (
+        f"| {row.data} | {row.way} | {100 * row.agree:.2f} | {100 * row.accuracy:.1f} | {row.rounds} "
+        f"| {row.megabytes:.2f} | {row.pairs_megabytes:.2f} | {row.material:.2f} | {'exact' if row.formula else 'OFF'} "
+        f"| {row.seconds:.2f} | {row.cpu_seconds:.2f} | {row.compile_seconds:.2f} | {row.load:.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder of the data sets")
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--network", help="lan, wan, or a shape of the link; none by default")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    print(HEAD)
+    for name in given.sets:
+        for key in given.ways:
+            rows.append(measure(name, key, given.data, given.epochs, given.network))
+            print(line(rows[-1]), flush=True)
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,12 +20,13 @@ from moiety.drive.forecast.config import ForecastFitConfig, TopologyConfig, Wind
 from moiety.drive.forecast.fitting import Forecaster, fit
 from moiety.drive.forecast.images import make_images
 from moiety.drive.forecast.windows import Windows
-from moiety.models import create_model
+from moiety.models import create_model, save_network
 from moiety.models.zgcnet_steps import step_by_step
 from moiety.private import UnsupportedOperator, reference
 from moiety.private.images import read_inputs
 from moiety.private.inputs import check_input
 from moiety.private.lower import blend
+from moiety.private.modelfile import compile_target
 from moiety.private.program import ProgramError, load
 from mpc.formulas import comparison
 from private.test_execute import run
@@ -320,6 +321,14 @@ def test_an_archive_holds_an_array_for_each_input(two: Any, tmp_path: Path) -> N
     ):
         with pytest.raises(ValueError, match=message):
             read_inputs(program, [tmp_path / name])
+
+
+def test_the_command_says_how_a_forecasting_network_is_compiled(tmp_path: Path) -> None:
+    kwargs = {**SIZES, "in_channels": 1, "out_channels": 1}
+    said = {"model": {"name": "tgcn", "kwargs": kwargs}, "features": 1, "trained_on": {"name": "generated"}}
+    save_network(tmp_path / "net.safetensors", made("tgcn"), said, half=False)
+    with pytest.raises(ValueError, match=r"forecasts series: .* single=True"):
+        compile_target(str(tmp_path / "net.safetensors"), None, None)
 
 
 def test_refusals_of_the_compiler(two: Any) -> None:

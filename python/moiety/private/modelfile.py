@@ -68,6 +68,11 @@ def _network(target: str, weights: Path | None, graph: str | None) -> tuple[Any,
     if weights is not None:
         raise ValueError(f"{target} holds its weights: expected --weights only with module:function, got {weights}")
     model, metadata = load_network(target)
+    if "lag" in metadata.get("model", {}).get("kwargs", {}):
+        raise ValueError(
+            f"{target} forecasts series: expected windows and images to calibrate it on, which a file does not hold: "
+            "compile it in Python, private.compile(network, (windows, images), inputs=2, single=True)"
+        )
     if "features" in metadata:
         from moiety.data import load_graph
 

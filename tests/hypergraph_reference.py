@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import scipy.sparse
@@ -34,9 +36,10 @@ SETS = ["coauthorship_cora", "coauthorship_dblp", "cocitation_citeseer", "cocita
 def projected_pairs(hyperedges: Lists, signal: np.ndarray, direction: np.ndarray) -> list[tuple[int, int]]:
     """argmax and argmin of the projection of every hyperedge; the first of equals, as numpy's argmax has it."""
     rows, r = signal.astype(np.float64).tolist(), direction.tolist()
+    projection = [math.fsum(a * b for a, b in zip(row, r, strict=True)) for row in rows]
     pairs = []
     for members in hyperedges:
-        p = [math.fsum(a * b for a, b in zip(rows[v], r, strict=True)) for v in members]
+        p = [projection[v] for v in members]
         pairs.append((members[p.index(max(p))], members[p.index(min(p))]))
     return pairs
 
@@ -119,16 +122,17 @@ def hypergraphs(
     n = draw(st.integers(1, most_nodes))
     one = st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True)
     lists = draw(st.lists(one, max_size=most_hyperedges))
-    weight = st.lists(st.floats(0.125, 8), min_size=len(lists), max_size=len(lists))
+    weight = st.lists(st.floats(0.125, 8, width=32), min_size=len(lists), max_size=len(lists))
     return n, lists, draw(st.none() | weight)
 
 
+@cache
 def random_lists(num_nodes: int, hyperedges: int, largest: int, seed: int = 0) -> Lists:
     """Sizes between 1 and `largest`, small ones more often; the last five nodes are in none."""
-    rng = np.random.default_rng(seed)
-    sizes = np.minimum(largest, 1 + rng.geometric(0.25, hyperedges))
+    random = Random(seed)
+    sizes = np.minimum(largest, 1 + np.random.default_rng(seed).geometric(0.25, hyperedges))
     sizes[0], sizes[1] = largest, 1
-    return [rng.choice(num_nodes - 5, size, replace=False).tolist() for size in sizes]
+    return [random.sample(range(num_nodes - 5), int(size)) for size in sizes]
 
 
 def load_lists(data: Path, name: str) -> tuple[Hypergraph, Lists]:

@@ -16,6 +16,7 @@ namespace hypergraph = moiety::hypergraph;
 using hypergraph::Hypergraph;
 using hypergraph::Pairs;
 using hypergraph::Rule;
+using hypergraph::Stars;
 using moiety::check;
 
 namespace {
@@ -28,24 +29,26 @@ T* pointer(uintptr_t address, const char* what) {
 }
 
 Hypergraph make_hypergraph(int64_t nodes, int64_t hyperedges, int64_t incidences, uintptr_t member_start,
-                           uintptr_t member, uintptr_t holder_start, uintptr_t holder, uintptr_t weight) {
+                           uintptr_t member, uintptr_t holder_start, uintptr_t holder, uintptr_t place,
+                           uintptr_t weight) {
     constexpr int64_t most = std::numeric_limits<int32_t>::max();
     check(nodes >= 0 && hyperedges >= 0 && incidences >= 0 && nodes < most && hyperedges < most,
           "hypergraph: expected counts >= 0, of nodes and hyperedges below 2^31 - 1, got nodes=", nodes,
           " hyperedges=", hyperedges, " incidences=", incidences);
-    check(member_start != 0 && holder_start != 0 && (incidences == 0 || (member != 0 && holder != 0)),
+    check(member_start != 0 && holder_start != 0 && (incidences == 0 || (member != 0 && holder != 0 && place != 0)),
           "hypergraph: expected addresses of pointers and indices, got none");
     const Hypergraph h{
         {hyperedges, nodes, pointer<const int64_t>(member_start, "indptr"), pointer<const int32_t>(member, "indices")},
         {nodes, hyperedges, pointer<const int64_t>(holder_start, "indptr"), pointer<const int32_t>(holder, "indices")},
+        pointer<const int64_t>(place, "place"),
         pointer<const double>(weight, "weight")};
     const py::gil_scoped_release release;
     hypergraph::validate(h, incidences);
     return h;
 }
 
-Pairs pairs_of(uintptr_t first, uintptr_t second) {
-    check(first != 0 && second != 0, "hypergraph: expected addresses of pairs, got none");
+Pairs pairs_of(const Hypergraph& h, uintptr_t first, uintptr_t second) {
+    check(h.hyperedges() == 0 || (first != 0 && second != 0), "hypergraph: expected addresses of pairs, got none");
     return {pointer<const int32_t>(first, "first"), pointer<const int32_t>(second, "second")};
 }
 
@@ -66,10 +69,10 @@ void pairs_exact(const Hypergraph& h, uintptr_t signal, int64_t width, uintptr_t
 }
 
 template <class T>
-int64_t laplacian(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second, bool check_pairs,
+int64_t laplacian(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second,
                   uintptr_t row_start, uintptr_t column, uintptr_t value, int threads) {
     const py::gil_scoped_release release;
-    return hypergraph::laplacian(h, Rule{mediators, code}, pairs_of(first, second), check_pairs,
+    return hypergraph::laplacian(h, Rule{mediators, code}, pairs_of(h, first, second),
                                  pointer<int64_t>(row_start, "row_start"), pointer<int32_t>(column, "column"),
                                  pointer<T>(value, "value"), threads);
 }
@@ -82,18 +85,29 @@ int64_t clique(const Hypergraph& h, bool hgnn, uintptr_t row_start, uintptr_t co
 }
 
 template <class T>
-void smooth(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second, bool check_pairs,
-            int fraction_bits, uintptr_t x, uintptr_t y, int64_t width, int threads) {
+Stars<T> make_stars(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second,
+                    [[maybe_unused]] int fraction_bits, int threads) {
     const py::gil_scoped_release release;
-    hypergraph::smooth(h, Rule{mediators, code}, pairs_of(first, second), check_pairs, fraction_bits,
-                       pointer<const T>(x, "x"), pointer<T>(y, "y"), width, threads);
+    const Pairs pairs = pairs_of(h, first, second);
+    if constexpr (std::is_integral_v<T>)
+        return in_ring(h, hypergraph::make_stars<double>(h, {mediators, code}, pairs, threads), fraction_bits, threads);
+    else
+        return hypergraph::make_stars<T>(h, {mediators, code}, pairs, threads);
+}
+
+template <class T>
+void smooth(const Hypergraph& h, const Stars<T>& stars, uintptr_t x, uintptr_t y, int64_t width, int threads) {
+    const py::gil_scoped_release release;
+    hypergraph::smooth(h, stars, pointer<const T>(x, "x"), pointer<T>(y, "y"), width, threads);
 }
 
 template <class T>
 void register_type(py::module_& g, const std::string& suffix) {
-    g.def(("smooth_" + suffix).c_str(), &smooth<T>, py::arg("hypergraph"), py::arg("mediators"), py::arg("code"),
-          py::arg("first"), py::arg("second"), py::arg("check_pairs"), py::arg("fraction_bits"), py::arg("x"),
-          py::arg("y"), py::arg("width"), py::arg("threads"));
+    py::class_<Stars<T>>(g, ("Stars_" + suffix).c_str())
+        .def(py::init(&make_stars<T>), py::arg("hypergraph"), py::arg("mediators"), py::arg("code"), py::arg("first"),
+             py::arg("second"), py::arg("fraction_bits"), py::arg("threads"));
+    g.def(("smooth_" + suffix).c_str(), &smooth<T>, py::arg("hypergraph"), py::arg("stars"), py::arg("x"), py::arg("y"),
+          py::arg("width"), py::arg("threads"));
     if constexpr (!std::is_integral_v<T>) {
         g.def(("pairs_by_projection_" + suffix).c_str(), &pairs_by_projection<T>, py::arg("hypergraph"),
               py::arg("signal"), py::arg("width"), py::arg("direction"), py::arg("first"), py::arg("second"),
@@ -101,8 +115,8 @@ void register_type(py::module_& g, const std::string& suffix) {
         g.def(("pairs_exact_" + suffix).c_str(), &pairs_exact<T>, py::arg("hypergraph"), py::arg("signal"),
               py::arg("width"), py::arg("first"), py::arg("second"), py::arg("threads"));
         g.def(("laplacian_" + suffix).c_str(), &laplacian<T>, py::arg("hypergraph"), py::arg("mediators"),
-              py::arg("code"), py::arg("first"), py::arg("second"), py::arg("check_pairs"), py::arg("row_start"),
-              py::arg("column"), py::arg("value"), py::arg("threads"));
+              py::arg("code"), py::arg("first"), py::arg("second"), py::arg("row_start"), py::arg("column"),
+              py::arg("value"), py::arg("threads"));
         g.def(("clique_" + suffix).c_str(), &clique<T>, py::arg("hypergraph"), py::arg("hgnn"), py::arg("row_start"),
               py::arg("column"), py::arg("value"), py::arg("threads"));
     }
@@ -115,7 +129,8 @@ void register_hypergraph(py::module_& m) {
         m.def_submodule("hypergraph", "Kernels of hypergraphs, on addresses; use moiety.graph and moiety.ops instead.");
     py::class_<Hypergraph>(g, "Hypergraph")
         .def(py::init(&make_hypergraph), py::arg("nodes"), py::arg("hyperedges"), py::arg("incidences"),
-             py::arg("member_start"), py::arg("member"), py::arg("holder_start"), py::arg("holder"), py::arg("weight"))
+             py::arg("member_start"), py::arg("member"), py::arg("holder_start"), py::arg("holder"), py::arg("place"),
+             py::arg("weight"))
         .def(
             "laplacian_capacity",
             [](const Hypergraph& h, bool mediators) { return hypergraph::laplacian_capacity(h, {mediators, false}); },

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
+#include <utility>
 
 #include "core/check.hpp"
 #include "core/parallel.hpp"
@@ -10,8 +10,6 @@
 
 namespace moiety::hypergraph {
 namespace {
-
-constexpr int64_t hyperedges_a_range = 4096;
 
 // The weight of the edges that hyperedge e becomes.
 double edge_weight(const Hypergraph& h, const Rule& rule, int64_t e, bool loop) {
@@ -28,20 +26,19 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
     return weight * static_cast<double>(loop ? 2 * size : size - 1);
 }
 
-template <class T>
-T fixed(double value, int fraction_bits) {
-    if constexpr (std::is_integral_v<T>)
-        return static_cast<T>(std::llround(std::ldexp(value, fraction_bits)));
-    else
-        return static_cast<T>(value);
-}
-
-void check_members(const Hypergraph& h, int64_t e, int32_t first, int32_t second) {
-    const int32_t* begin = h.members.column + h.members.row_start[e];
-    const int32_t* end = h.members.column + h.members.row_start[e + 1];
-    for (const int32_t node : {first, second})
-        check(std::find(begin, end, node) != end, "hypergraph: expected pairs of nodes of their hyperedges, got node ",
-              node, " at hyperedge ", e, ", which does not hold it");
+// Marks the places of both ends.
+void mark_ends(const Hypergraph& h, int64_t e, int32_t first, int32_t second, uint8_t* at_end) {
+    const int32_t* column = h.members.column;
+    const int64_t end = h.members.row_start[e + 1];
+    int64_t first_at = -1, second_at = -1;
+    for (int64_t k = h.members.row_start[e]; k < end; ++k) {
+        const int32_t node = column[k];
+        first_at = node == first ? k : first_at;
+        second_at = node == second ? k : second_at;
+    }
+    check(first_at >= 0 && second_at >= 0, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ", first,
+          " and ", second, " of hyperedge ", e, ", which does not hold both");
+    at_end[h.place[first_at]] = at_end[h.place[second_at]] = 1;
 }
 
 }  // namespace
@@ -65,49 +62,75 @@ void validate(const Hypergraph& h, int64_t incidences) {
             check(seen[node] != e, "hypergraph: expected nodes of a hyperedge to differ, got node ", node,
                   " twice in hyperedge ", e);
             seen[node] = static_cast<int32_t>(e);
+            const int64_t at = h.place[k];
+            check(at >= h.holders.row_start[node] && at < h.holders.row_start[node + 1] && h.holders.column[at] == e,
+                  "hypergraph: expected the places of incidences among those by node, got ", at, " of incidence ", k);
         }
     }
 }
 
 template <class T>
-Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool check_pairs, int fraction_bits,
-                    int threads) {
-    // Degrees are floats whatever the result is made of.
-    using Real = std::conditional_t<std::is_integral_v<T>, double, T>;
-    Buffer<Star<Real>> star(h.hyperedges());
-    parallel_for(h.hyperedges(), hyperedges_a_range, threads, [&](int64_t begin, int64_t end) {
+Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
+    Stars<T> stars{rule, Buffer<Star<T>>(h.hyperedges()), Buffer<uint8_t>(h.members.edges()), Buffer<T>(h.nodes()),
+                   Buffer<T>(h.nodes())};
+    std::fill(stars.at_end.data(), stars.at_end.data() + stars.at_end.size(), uint8_t{0});
+    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
         for (int64_t e = begin; e < end; ++e) {
             const int32_t first = pairs.first[e], second = pairs.second[e];
-            if (check_pairs) check_members(h, e, first, second);
+            mark_ends(h, e, first, second, stars.at_end.data());
             const double weight = edge_weight(h, rule, e, first == second);
             const double reach = edge_reach(rule, weight, h.size(e), first == second);
-            star[e] = {first, second, static_cast<Real>(weight), static_cast<Real>(reach)};
+            stars.star[e] = {{first, second}, static_cast<T>(weight), static_cast<T>(reach)};
         }
     });
-    Stars<T> result{{}, Buffer<T>(h.nodes()), fixed<T>(1, fraction_bits)};
-    const Real between = rule.mediators ? 2 : 0;  // edges of a mediator
-    graph::for_rows(h.holders.row_start, h.nodes(), 8, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t v = begin; v < end; ++v) {
-            double degree = 1;
-            for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k) {
-                const Star<Real>& s = star[h.holders.column[k]];
-                degree += static_cast<double>(s.ends_at(v) ? s.reach : between * s.weight);
-            }
-            result.scale[v] = fixed<T>(1 / std::sqrt(degree), fraction_bits);
-        }
-    });
-    if constexpr (std::is_integral_v<T>) {
-        result.star = Buffer<Star<T>>(h.hyperedges());
-        for (int64_t e = 0; e < h.hyperedges(); ++e)
-            result.star[e] = {star[e].first, star[e].second, fixed<T>(star[e].weight, fraction_bits), T{0}};
-    } else {
-        result.star = std::move(star);
-    }
-    return result;
+    const Star<T>* star = stars.star.data();
+    const uint8_t* at_end = stars.at_end.data();
+    const int32_t* hyperedge = h.holders.column;
+    const T between = rule.mediators ? 2 : 0;  // edges of a mediator
+    graph::for_rows(h.holders.row_start, h.nodes(), 4, threads,
+                    [&, star, at_end, hyperedge, between](int64_t begin, int64_t end) {
+                        for (int64_t v = begin; v < end; ++v) {
+                            double degree = 1;
+                            T own = 1;
+                            const int64_t last = h.holders.row_start[v + 1];
+                            for (int64_t k = h.holders.row_start[v]; k < last; ++k) {
+                                // No branch: who is an end is hard to foresee.
+                                const Star<T>& s = star[hyperedge[k]];
+                                const T is_end = static_cast<T>(at_end[k]), as_mediator = between * s.weight;
+                                degree += static_cast<double>(as_mediator + is_end * (s.reach - as_mediator));
+                                own -= is_end * static_cast<T>(!s.loop()) * s.weight;
+                            }
+                            stars.scale[v] = 1 / std::sqrt(static_cast<T>(degree));
+                            stars.own[v] = own;
+                        }
+                    });
+    return stars;
 }
 
-template Stars<float> make_stars(const Hypergraph&, const Rule&, const Pairs&, bool, int, int);
-template Stars<double> make_stars(const Hypergraph&, const Rule&, const Pairs&, bool, int, int);
-template Stars<uint64_t> make_stars(const Hypergraph&, const Rule&, const Pairs&, bool, int, int);
+Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_bits, int threads) {
+    const auto fixed = [&](double value) {
+        return static_cast<uint64_t>(std::llround(std::ldexp(value, fraction_bits)));
+    };
+    Stars<uint64_t> ring{stars.rule, Buffer<Star<uint64_t>>(h.hyperedges()), std::move(stars.at_end),
+                         Buffer<uint64_t>(h.nodes()), Buffer<uint64_t>(h.nodes())};
+    for (int64_t e = 0; e < h.hyperedges(); ++e) {
+        const Star<double>& s = stars.star[e];
+        ring.star[e] = {{s.end[0], s.end[1]}, fixed(s.weight), fixed(s.reach)};
+    }
+    parallel_for(h.nodes(), 1 << 14, threads, [&](int64_t begin, int64_t end) {
+        for (int64_t v = begin; v < end; ++v) {
+            ring.scale[v] = fixed(stars.scale[v]);
+            ring.own[v] = fixed(1);  // from the rounded weights, which are those that messages carry
+            for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k) {
+                const Star<uint64_t>& s = ring.star[h.holders.column[k]];
+                if (ring.at_end[k] != 0 && !s.loop()) ring.own[v] -= s.weight;
+            }
+        }
+    });
+    return ring;
+}
+
+template Stars<float> make_stars(const Hypergraph&, const Rule&, const Pairs&, int);
+template Stars<double> make_stars(const Hypergraph&, const Rule&, const Pairs&, int);
 
 }  // namespace moiety::hypergraph

@@ -27,6 +27,7 @@ using graph::Csr;
 struct Hypergraph {
     Csr<int32_t> members;            // rows are hyperedges, columns nodes, in the caller's order
     Csr<int32_t> holders;            // the transpose: rows are nodes, columns hyperedges, ascending
+    const int64_t* place = nullptr;  // of every incidence of `members`, where it lies in `holders`
     const double* weight = nullptr;  // hyperedges, or null for ones
 
     int64_t nodes() const { return members.columns; }
@@ -34,8 +35,8 @@ struct Hypergraph {
     int64_t size(int64_t e) const { return members.row_start[e + 1] - members.row_start[e]; }
 };
 
-// Throws Error unless both sides are valid and turned round each other in size, every hyperedge has a node and none
-// twice, and weights are finite and positive. Reads everything once.
+// Throws Error unless both sides are valid and each other's transpose, every hyperedge has a node and none twice, and
+// weights are finite and positive. Reads everything once.
 void validate(const Hypergraph& h, int64_t incidences);
 
 struct Rule {
@@ -53,26 +54,28 @@ struct Pairs {
 // weights of the edges at either end.
 template <class T>
 struct Star {
-    int32_t first, second;
+    int32_t end[2];
     T weight, reach;
 
-    bool loop() const { return first == second; }
-    bool ends_at(int64_t v) const { return first == v || second == v; }
+    bool loop() const { return end[0] == end[1]; }
 };
 
-// The Laplacian of one choice of pairs without its edges: y = scale o (loop + sum of stars) (scale o x).
+// The Laplacian of one choice of pairs without its edges: all that products and rows need, O(incidences) bytes.
 template <class T>
 struct Stars {
-    Buffer<Star<T>> star;  // hyperedges
-    Buffer<T> scale;       // nodes: D^-1/2
-    T loop;                // weight of a node's own loop
+    Rule rule;
+    Buffer<Star<T>> star;    // hyperedges
+    Buffer<uint8_t> at_end;  // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
+    Buffer<T> scale;         // nodes: D^-1/2
+    Buffer<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
 };
 
-// float and double; or uint64_t, fixed-point numbers of `fraction_bits` bits, rounded to nearest: products of three of
-// them carry three times as many. O(incidences). With `check_pairs`, throws Error on an end that is not in its
-// hyperedge.
+// T is float or double. O(incidences). Throws Error on a pair with a node that is not in its hyperedge.
 template <class T>
-Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool check_pairs, int fraction_bits,
-                    int threads);
+Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads);
+
+// The same as fixed-point numbers of `fraction_bits` bits, rounded to nearest: products of three of them carry three
+// times as many.
+Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_bits, int threads);
 
 }  // namespace moiety::hypergraph

@@ -23,8 +23,8 @@ int64_t clique_capacity(const Hypergraph& h);
 
 // row_start: nodes + 1. Returns the number of entries. T is float or double.
 template <class T>
-int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool check_pairs, int64_t* row_start,
-                  int32_t* column, T* value, int threads);
+int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
+                  T* value, int threads);
 
 template <class T>
 int64_t clique(const Hypergraph& h, bool hgnn, int64_t* row_start, int32_t* column, T* value, int threads);

@@ -6,11 +6,11 @@
 //
 // that is O(|e|) rows a hyperedge, where L has 2 (2 |e| - 3) entries. L is symmetric, so the same call on dy is the
 // gradient of x. Two passes, over hyperedges and over nodes, each result owned by one thread and summed in the order of
-// the pattern: results do not depend on the number of threads, and nothing is atomic. What is allocated are two rows
-// of at most 256 bytes a hyperedge, the stars and D^-1/2; wider features go panel by panel.
+// the pattern: results do not depend on the number of threads, and nothing is atomic. Beside the stars two rows of at
+// most 256 bytes a hyperedge are allocated; wider features go panel by panel.
 //
-// In Z_2^64 D^-1/2 and w are fixed-point numbers of `fraction_bits` bits (make_stars), the sums exact modulo 2^64, and
-// y carries 3 fraction_bits more fraction bits than x: the map is linear over the ring, so it may be applied to shares.
+// In Z_2^64 D^-1/2 and w are fixed-point numbers (in_ring), the sums exact modulo 2^64, and y carries three times their
+// fraction bits more than x: the map is linear over the ring, so it may be applied to shares.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,6 @@ namespace moiety::hypergraph {
 
 // x, y: nodes x width, contiguous, not overlapping; T is float, double or uint64_t. threads <= 0: default_threads().
 template <class T>
-void smooth(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool check_pairs, int fraction_bits, const T* x,
-            T* y, int64_t width, int threads);
+void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_t width, int threads);
 
 }  // namespace moiety::hypergraph

@@ -39,59 +39,69 @@ inline void gather_tile(const SmoothTask<T>& t, int64_t e, int64_t feature, int6
     using S = graph::Tile<T, Vectors, Partial>;
     const Star<T>& star = t.star[e];
     const T* x = t.x + feature;
-    T* message = t.total(e) + feature;
     const int32_t* column = t.members.column;
-    const int64_t begin = t.members.row_start[e], end = t.members.row_start[e + 1];
     Sum<T, Vectors, Partial> pair(tail);
-    pair.add(t.scale[star.first], x + star.first * t.ld);
-    pair.add(t.scale[star.second], x + star.second * t.ld);
-    if (!t.mediators) return pair.store(star.weight, message);
-    pair.store(star.weight, message + t.width);
+    pair.add(t.scale[star.end[0]], x + star.end[0] * t.ld);
+    pair.add(t.scale[star.end[1]], x + star.end[1] * t.ld);
+    if (!t.mediators) return pair.store(star.weight, t.of_ends(e) + feature);
+    pair.store(star.weight, t.of_mediators(e) + feature);
     Sum<T, Vectors, Partial> total(tail);
-    const int64_t last = t.members.edges() - S::ahead;
-    for (int64_t k = begin; k < end; ++k) {
+    const int64_t end = t.members.row_start[e + 1], last = t.members.edges() - S::ahead;
+    for (int64_t k = t.members.row_start[e]; k < end; ++k) {
         if (k < last) prefetch_row(x + column[k + S::ahead] * t.ld, S::bytes);
         total.add(t.scale[column[k]], x + column[k] * t.ld);
     }
-    total.store(total_weight(star, true), message);
+    total.store(weight_of_ends(star, true), t.of_ends(e) + feature);
 }
 
 template <class T, int Vectors, bool Partial>
 inline void spread_tile(const SmoothTask<T>& t, int64_t v, int64_t feature, int64_t tail) {
     using S = graph::Tile<T, Vectors, Partial>;
-    const int32_t* hyperedge = t.holders.column;
     const int64_t begin = t.holders.row_start[v], end = t.holders.row_start[v + 1];
-    const int64_t last = t.holders.edges() - S::ahead, rows = t.rows_a_star();
     Sum<T, Vectors, Partial> sum(tail);
-    T own = t.loop;
-    for (int64_t k = begin; k < end; ++k) {
-        if (k < last) prefetch_row(t.total(hyperedge[k + S::ahead]) + feature, S::bytes * rows);
-        const int64_t e = hyperedge[k];
-        const Star<T>& star = t.star[e];
-        const bool at_end = star.ends_at(v);
-        if (!at_end && !t.mediators) continue;
-        sum.add(t.total(e) + feature + (at_end ? 0 : t.width));
-        own -= at_end && !star.loop() ? star.weight : T{0};
-    }
     const T scale = t.scale[v];
-    sum.add(own * scale, t.x + v * t.ld + feature);
+    sum.add(t.own[v] * scale, t.x + v * t.ld + feature);
+    if (t.mediators) {
+        const int64_t last = t.holders.edges() - S::ahead;
+        for (int64_t k = begin; k < end; ++k) {
+            if (k < last) prefetch_row(t.of(k + S::ahead) + feature, S::bytes);
+            sum.add(t.of(k) + feature);
+        }
+    } else {
+        for (int64_t k = begin; k < end; ++k)
+            if (t.at_end[k] != 0) sum.add(t.of_ends(t.holders.column[k]) + feature);
+    }
     sum.store(scale, t.y + v * t.ld + feature);
+}
+
+// tile(row, feature, tail) over all tiles of all rows; rows of one or four whole vectors without a decision a row.
+template <class T, class F>
+inline void for_tiles(int64_t width, int64_t begin, int64_t end, const F& tile) {
+    constexpr int64_t lanes = Lanes<T>::lanes;
+    if (width == lanes) {
+        for (int64_t r = begin; r < end; ++r) tile.template operator()<1, false>(r, 0, lanes);
+    } else if (width == 4 * lanes) {
+        for (int64_t r = begin; r < end; ++r) tile.template operator()<4, false>(r, 0, lanes);
+    } else {
+        for (int64_t r = begin; r < end; ++r)
+            graph::for_row_tiles<T, 4>(width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {
+                tile.template operator()<Vectors, Partial>(r, feature, tail);
+            });
+    }
 }
 
 template <class T>
 void gather_rows(const SmoothTask<T>& t, int64_t begin, int64_t end) {
-    for (int64_t e = begin; e < end; ++e)
-        graph::for_row_tiles<T, 4>(t.width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {
-            gather_tile<T, Vectors, Partial>(t, e, feature, tail);
-        });
+    for_tiles<T>(t.width, begin, end, [&]<int Vectors, bool Partial>(int64_t e, int64_t feature, int64_t tail) {
+        gather_tile<T, Vectors, Partial>(t, e, feature, tail);
+    });
 }
 
 template <class T>
 void spread_rows(const SmoothTask<T>& t, int64_t begin, int64_t end) {
-    for (int64_t v = begin; v < end; ++v)
-        graph::for_row_tiles<T, 4>(t.width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {
-            spread_tile<T, Vectors, Partial>(t, v, feature, tail);
-        });
+    for_tiles<T>(t.width, begin, end, [&]<int Vectors, bool Partial>(int64_t v, int64_t feature, int64_t tail) {
+        spread_tile<T, Vectors, Partial>(t, v, feature, tail);
+    });
 }
 
 template <class T>

@@ -5,14 +5,15 @@
 
 namespace moiety::hypergraph {
 
-// A panel of features: x and y point at its first one. `message` holds one row of `width` a hyperedge, t_e, and with
-// mediators b_e behind it.
+// A panel of features: x and y point at its first one. `message` holds two rows of `width` a hyperedge, b_e and t_e, in
+// the order of `at_end`; without mediators t_e alone.
 template <class T>
 struct SmoothTask {
     Csr<int32_t> members, holders;
     const Star<T>* star;
+    const uint8_t* at_end;
     const T* scale;
-    T loop;
+    const T* own;
     bool mediators;
     const T* x;
     T* y;
@@ -20,13 +21,15 @@ struct SmoothTask {
     int64_t width;
     T* message;
 
-    int64_t rows_a_star() const { return mediators ? 2 : 1; }
-    T* total(int64_t e) const { return message + e * rows_a_star() * width; }
+    T* of_mediators(int64_t e) const { return message + 2 * e * width; }
+    T* of_ends(int64_t e) const { return message + (mediators ? 2 * e + 1 : e) * width; }
+    // What the incidence at position k of `holders` adds.
+    const T* of(int64_t k) const { return message + (2 * holders.column[k] + at_end[k]) * width; }
 };
 
-// How much of t_e - w_e z_v the sum of all of e counts: where s = i the one end is both.
+// How much t_e counts: where s = i the one end is both.
 template <class T>
-inline T total_weight(const Star<T>& s, bool mediators) {
+inline T weight_of_ends(const Star<T>& s, bool mediators) {
     return mediators && s.loop() ? 2 * s.weight : s.weight;
 }
 

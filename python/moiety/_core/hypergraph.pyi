@@ -1,6 +1,6 @@
 # Addresses are those of contiguous memory that the caller keeps alive and has checked for size and type, 0 for a weight
 # that is not there. A Hypergraph holds addresses: its memory must outlive it and never change. Pairs are first and
-# second, int32 (hyperedges,); with check_pairs their ends are looked for in their hyperedges.
+# second, int32 (hyperedges,), each a node of its hyperedge. Stars are a choice of pairs, made ready for products.
 class Hypergraph:
     def __init__(
         self,
@@ -11,6 +11,7 @@ class Hypergraph:
         member: int,
         holder_start: int,
         holder: int,
+        place: int,
         weight: int,
     ) -> None: ...
     def laplacian_capacity(self, mediators: bool) -> int: ...
@@ -36,7 +37,6 @@ def laplacian_f32(
     code: bool,
     first: int,
     second: int,
-    check_pairs: bool,
     row_start: int,
     column: int,
     value: int,
@@ -48,7 +48,6 @@ def laplacian_f64(
     code: bool,
     first: int,
     second: int,
-    check_pairs: bool,
     row_start: int,
     column: int,
     value: int,
@@ -56,42 +55,43 @@ def laplacian_f64(
 ) -> int: ...
 def clique_f32(hypergraph: Hypergraph, hgnn: bool, row_start: int, column: int, value: int, threads: int) -> int: ...
 def clique_f64(hypergraph: Hypergraph, hgnn: bool, row_start: int, column: int, value: int, threads: int) -> int: ...
-def smooth_f32(
-    hypergraph: Hypergraph,
-    mediators: bool,
-    code: bool,
-    first: int,
-    second: int,
-    check_pairs: bool,
-    fraction_bits: int,
-    x: int,
-    y: int,
-    width: int,
-    threads: int,
-) -> None: ...
-def smooth_f64(
-    hypergraph: Hypergraph,
-    mediators: bool,
-    code: bool,
-    first: int,
-    second: int,
-    check_pairs: bool,
-    fraction_bits: int,
-    x: int,
-    y: int,
-    width: int,
-    threads: int,
-) -> None: ...
-def smooth_u64(
-    hypergraph: Hypergraph,
-    mediators: bool,
-    code: bool,
-    first: int,
-    second: int,
-    check_pairs: bool,
-    fraction_bits: int,
-    x: int,
-    y: int,
-    width: int,
-    threads: int,
-) -> None: ...
+
+class Stars_f32:
+    def __init__(
+        self,
+        hypergraph: Hypergraph,
+        mediators: bool,
+        code: bool,
+        first: int,
+        second: int,
+        fraction_bits: int,
+        threads: int,
+    ) -> None: ...
+
+class Stars_f64:
+    def __init__(
+        self,
+        hypergraph: Hypergraph,
+        mediators: bool,
+        code: bool,
+        first: int,
+        second: int,
+        fraction_bits: int,
+        threads: int,
+    ) -> None: ...
+
+class Stars_u64:
+    def __init__(
+        self,
+        hypergraph: Hypergraph,
+        mediators: bool,
+        code: bool,
+        first: int,
+        second: int,
+        fraction_bits: int,
+        threads: int,
+    ) -> None: ...
+
+def smooth_f32(hypergraph: Hypergraph, stars: Stars_f32, x: int, y: int, width: int, threads: int) -> None: ...
+def smooth_f64(hypergraph: Hypergraph, stars: Stars_f64, x: int, y: int, width: int, threads: int) -> None: ...
+def smooth_u64(hypergraph: Hypergraph, stars: Stars_u64, x: int, y: int, width: int, threads: int) -> None: ...

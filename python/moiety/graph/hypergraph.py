@@ -56,6 +56,7 @@ class Hypergraph:
         self.weight = weight
         self._double = None if weight is None else weight.to(torch.float64).contiguous()
         holders = self.incidence.structure.transposed[0]
+        self._place = holders.transposed[1]
         self.native = _core.Hypergraph(
             num_nodes,
             self.num_hyperedges,
@@ -64,6 +65,7 @@ class Hypergraph:
             indices.data_ptr(),
             holders.indptr.data_ptr(),
             holders.indices.data_ptr(),
+            self._place.data_ptr(),
             0 if self._double is None else self._double.data_ptr(),
         )
 
@@ -167,7 +169,7 @@ class Hypergraph:
     ) -> Graph:
         """L = D^-1/2 (A + I) D^-1/2 of the pairs of `signal`, with weights of its dtype; ``spmm(L, x)`` applies it."""
         return self.laplacian_from_pairs(
-            *self.pairs(signal, pairs, projection), mediators, weighting, matrices.signal_dtype(signal), False
+            *self.pairs(signal, pairs, projection), mediators, weighting, matrices.signal_dtype(signal)
         )
 
     def laplacian_from_pairs(
@@ -177,13 +179,12 @@ class Hypergraph:
         mediators: bool = True,
         weighting: Weighting = "paper",
         dtype: torch.dtype = torch.float32,
-        check: bool = True,
     ) -> Graph:
-        """L of given pairs, int32 (num_hyperedges,) each; `check` refuses ends that are not in their hyperedge.
+        """L of given pairs, int32 (num_hyperedges,) each, nodes of their hyperedges (ValueError otherwise).
 
         Every node has its loop, edges that meet are added up; columns of a row come in no particular order.
         """
-        return matrices.laplacian(self, s, i, mediators, weighting, dtype, check)
+        return matrices.laplacian(self, s, i, mediators, weighting, dtype)
 
     def smooth(
         self,
@@ -204,7 +205,7 @@ class Hypergraph:
         if isinstance(pairs, tuple):
             return hypergraph_smooth(self, x, *pairs, mediators, weighting)
         found = self.pairs(x.flatten(1) if signal is None else signal, pairs or "projection", projection)
-        return hypergraph_smooth(self, x, *found, mediators, weighting, check=False)
+        return hypergraph_smooth(self, x, *found, mediators, weighting)
 
     # --- fixed matrices -----------------------------------------------------------------------------------------------
 

@@ -117,7 +117,6 @@ def laplacian(
     mediators: bool,
     weighting: Weighting,
     dtype: torch.dtype,
-    check: bool,
 ) -> Graph:
     """`Hypergraph.laplacian_from_pairs`."""
     code = uses_code(weighting)
@@ -130,7 +129,6 @@ def laplacian(
         code,
         s.data_ptr(),
         i.data_ptr(),
-        check,
         indptr.data_ptr(),
         column.data_ptr(),
         value.data_ptr(),

@@ -18,7 +18,18 @@ __all__ = ["RING_BITS", "hypergraph_smooth"]
 # is room for values up to 2^17.
 RING_BITS = 10
 
-_SMOOTH = {torch.float32: _core.smooth_f32, torch.float64: _core.smooth_f64, torch.int64: _core.smooth_u64}
+Stars = _core.Stars_f32 | _core.Stars_f64 | _core.Stars_u64
+
+_STARS: dict[torch.dtype, Any] = {
+    torch.float32: _core.Stars_f32,
+    torch.float64: _core.Stars_f64,
+    torch.int64: _core.Stars_u64,
+}
+_SMOOTH: dict[torch.dtype, Any] = {
+    torch.float32: _core.smooth_f32,
+    torch.float64: _core.smooth_f64,
+    torch.int64: _core.smooth_u64,
+}
 
 
 def hypergraph_smooth(
@@ -29,28 +40,28 @@ def hypergraph_smooth(
     mediators: bool = True,
     weighting: Weighting = "paper",
     fraction_bits: int = RING_BITS,
-    check: bool = True,
 ) -> Tensor:
     """``L x`` of the pairs (s, i): ``hypergraph.laplacian_from_pairs(s, i, ...)`` times x, hyperedge by hyperedge.
 
     x (num_nodes, ...) is float32, float64, or int64, the ring Z_2^64: there D^-1/2 and the weights of edges are rounded
     to `fraction_bits` bits and the result, exact modulo 2^64, carries ``3 * fraction_bits`` fraction bits more than x.
-    Differentiable in x as often as asked (not in the ring); the pairs are constants. `check` refuses pairs whose nodes
-    are not in their hyperedge. Results do not depend on the number of threads.
+    Differentiable in x as often as asked (not in the ring); the pairs are constants, each a node of its hyperedge
+    (ValueError otherwise). Results do not depend on the number of threads.
     """
     code = uses_code(weighting)
     _check(hypergraph, x, s, i, fraction_bits)
+    result: Tensor
     if not common.plain(x):
         other = hypergraph.incidence.structure.transposed[0]
         sides = hypergraph.indptr, hypergraph.indices, other.indptr, other.indices
-        result: Tensor = torch.ops.moiety.hypergraph_smooth(
-            x, s, i, *sides, hypergraph.weight, mediators, code, fraction_bits
-        )
+        rule = mediators, code, fraction_bits
+        result = torch.ops.moiety.hypergraph_smooth(x, s, i, *sides, hypergraph.weight, *rule, other.transposed[1])
         return result
+    stars = make_stars(hypergraph.native, x.dtype, s, i, mediators, code, fraction_bits)
     if common.needs_gradient(x):
-        result = _Smooth.apply(x, s, i, hypergraph, mediators, code, fraction_bits, check)  # type: ignore[no-untyped-call]
+        result = _Smooth.apply(x, hypergraph, stars)  # type: ignore[no-untyped-call]
         return result
-    return product(hypergraph.native, x, s, i, mediators, code, fraction_bits, check)
+    return product(hypergraph.native, stars, x)
 
 
 def _check(hypergraph: Hypergraph, x: Tensor, s: Tensor, i: Tensor, fraction_bits: int) -> None:
@@ -67,42 +78,34 @@ def _check(hypergraph: Hypergraph, x: Tensor, s: Tensor, i: Tensor, fraction_bit
     check_pairs(hypergraph, s, i)
 
 
-def product(
-    native: _core.Hypergraph, x: Tensor, s: Tensor, i: Tensor, mediators: bool, code: bool, bits: int, check: bool
-) -> Tensor:
-    """The kernel on plain tensors that fit each other."""
-    x, s, i = x.contiguous(), s.contiguous(), i.contiguous()
+def make_stars(
+    native: _core.Hypergraph, dtype: torch.dtype, s: Tensor, i: Tensor, mediators: bool, code: bool, bits: int
+) -> Stars:
+    """The pairs made ready for products of a dtype."""
+    s, i = s.contiguous(), i.contiguous()
+    stars: Stars = _STARS[dtype](native, mediators, code, s.data_ptr(), i.data_ptr(), bits, torch.get_num_threads())
+    return stars
+
+
+def product(native: _core.Hypergraph, stars: Stars, x: Tensor) -> Tensor:
+    """The kernel on a plain tensor of the dtype that the stars are of."""
+    x = x.contiguous()
     y = torch.empty_like(x)
-    _SMOOTH[x.dtype](
-        native,
-        mediators,
-        code,
-        s.data_ptr(),
-        i.data_ptr(),
-        check,
-        bits,
-        x.data_ptr(),
-        y.data_ptr(),
-        common.inner(x),
-        torch.get_num_threads(),
-    )
+    _SMOOTH[x.dtype](native, stars, x.data_ptr(), y.data_ptr(), common.inner(x), torch.get_num_threads())
     return y
 
 
 class _Smooth(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, s: Tensor, i: Tensor, hypergraph: Hypergraph, *rule: Any) -> Tensor:
-        ctx.hypergraph, ctx.rule = hypergraph, rule
-        ctx.save_for_backward(s, i)
-        return product(hypergraph.native, x, s, i, *rule)
+    def forward(ctx: Any, x: Tensor, hypergraph: Hypergraph, stars: Stars) -> Tensor:
+        ctx.hypergraph, ctx.stars = hypergraph, stars
+        return product(hypergraph.native, stars, x)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        s, i = ctx.saved_tensors
-        mediators, code, bits, _ = ctx.rule
-        weighting: Weighting = "code" if code else "paper"
-        dx = hypergraph_smooth(ctx.hypergraph, dy, s, i, mediators, weighting, bits, check=False)  # L is symmetric
-        return dx, None, None, None, None, None, None, None
+        if common.needs_gradient(dy):  # a second derivative is asked for
+            return _Smooth.apply(dy, ctx.hypergraph, ctx.stars), None, None  # type: ignore[no-untyped-call]
+        return product(ctx.hypergraph.native, ctx.stars, dy), None, None  # L is symmetric
 
 
 # --- registered operator ---------------------------------------------------------------------------------------------
@@ -121,6 +124,7 @@ def _smooth(
     mediators: bool,
     code: bool,
     fraction_bits: int,
+    place: Tensor,
 ) -> Tensor:
     """Looks both sides of the incidence through each time."""
     double = None if weight is None else weight.to(torch.float64).contiguous()
@@ -132,9 +136,10 @@ def _smooth(
         indices.data_ptr(),
         node_indptr.data_ptr(),
         node_indices.data_ptr(),
+        place.data_ptr(),
         common.address(double),
     )
-    return product(native, x, s, i, mediators, code, fraction_bits, True)
+    return product(native, make_stars(native, x.dtype, s, i, mediators, code, fraction_bits), x)
 
 
 @_smooth.register_fake
@@ -143,13 +148,14 @@ def _(x: Tensor, *rest: Any) -> Tensor:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _, *tensors, ctx.mediators, ctx.code, ctx.bits = inputs
-    ctx.save_for_backward(*tensors)
+    _, *tensors, ctx.mediators, ctx.code, ctx.bits, place = inputs
+    ctx.save_for_backward(*tensors, place)
 
 
 def _differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    dx = torch.ops.moiety.hypergraph_smooth(dy, *ctx.saved_tensors, ctx.mediators, ctx.code, ctx.bits)
-    return dx, *(None,) * 10
+    *tensors, place = ctx.saved_tensors
+    dx = torch.ops.moiety.hypergraph_smooth(dy, *tensors, ctx.mediators, ctx.code, ctx.bits, place)
+    return dx, *(None,) * 11
 
 
 _smooth.register_autograd(_differentiate, setup_context=_save)

@@ -1,0 +1,3 @@
+from isa_levels import isa, threads
+
+__all__ = ["isa", "threads"]

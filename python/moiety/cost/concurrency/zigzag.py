@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from moiety._core import topology as _topology
 from moiety.topology import Mode, Snapshots
+from moiety.topology.snapshots import mode_number
 
 __all__ = ["ReductionCost", "zigzag_cells", "zigzag_cost"]
 
@@ -113,8 +114,9 @@ def zigzag_cost(snapshots: Snapshots, mode: Mode = "paper", stretch: int = 256) 
     used = min(stretch, len(snapshots))
     first = (len(snapshots) - used) // 2
     part = snapshots.steps(first, first + used)
-    number = ("paper", "code").index(mode)
-    _, work = _topology.series_barcode(part.num_nodes, part.start, part.tail, part.head, number, 1, 16, 512, 2.0)
+    _, work = _topology.series_barcode(
+        part.num_nodes, part.start, part.tail, part.head, mode_number(mode), 1, 16, 512, 2.0
+    )
     vertices, edges, triangles = zigzag_cells(snapshots, mode)
     scale = (vertices + edges + triangles) / max(work["cells"], 1)
     return ReductionCost(

@@ -79,7 +79,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def translate(name: str, args: Sequence[Any], kwargs: dict[str, Any], out: Any, patterns: Patterns) -> list[Call]:
     """What the operator `name` did; arguments are those before the call where it writes in place."""
-    from . import rules_graph, rules_torch  # noqa: F401  registers
+    from . import rules_graph, rules_hypergraph, rules_torch  # noqa: F401  registers
 
     found = RULES.get(name) or RULES.get(name.removesuffix("_"))
     calls = found(patterns, args, kwargs, out) if found is not None else None

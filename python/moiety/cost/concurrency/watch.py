@@ -27,6 +27,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from . import counted
 from .kernels import Count, Kernel
 from .rules_graph import WITHOUT_GRADIENTS
+from .rules_hypergraph import WITH_INTEGER_RESULTS
 from .translate import Call, Patterns, tensors_in, translate
 
 __all__ = ["Step", "Trace", "trace"]
@@ -87,7 +88,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         results = tensors_in(out)
         if not results or (not mutable and self._views(results, args)):
             return out
-        if not any(t.is_floating_point() for t in results):
+        if not any(t.is_floating_point() for t in results) and name not in WITH_INTEGER_RESULTS:
             self.trace.skipped.add(name)
         else:
             if not self.patterns.gradients:

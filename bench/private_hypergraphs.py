@@ -1,7 +1,7 @@
 """Private inference of hypergraph networks: seconds and bytes of every way to treat the hypergraph, a markdown table.
 
     OMP_NUM_THREADS=1 python bench/private_hypergraphs.py [--data ../shared/data] [--sets cocitation-cora ..]
-        [--ways hypergcn-oblivious ..] [--epochs 60] [--network lan] [--json FILE]
+        [--ways hypergcn-oblivious ..] [--epochs 60] [--fraction-bits 16] [--network lan] [--json FILE]
 
 Each network is trained on the first published split, compiled and run once by two processes and a dealer. "agree" is
 the share of nodes whose largest logit is that of the same network in the clear; "formula" says whether rounds and bytes
@@ -89,11 +89,11 @@ def trained(way: Way, x: Tensor, data: Any, epochs: int) -> nn.Module:
     return model.eval()
 
 
-def measure(name: str, key: str, folder: str | None, epochs: int, network: str | None) -> Row:
-    way = WAYS[key]
-    data = load_hypergraph(name, folder)
+def measure(name: str, key: str, given: argparse.Namespace) -> Row:
+    way, network = WAYS[key], given.network
+    data = load_hypergraph(name, given.data)
     x = spmm(data.x, torch.eye(data.x.num_cols)) if isinstance(data.x, Graph) else data.x
-    model = trained(way, x, data, epochs)
+    model = trained(way, x, data, given.epochs)
     began = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RevealedPairs)
@@ -101,6 +101,7 @@ def measure(name: str, key: str, folder: str | None, epochs: int, network: str |
             model,
             x,
             calibration=x,
+            fraction_bits=given.fraction_bits,
             graph=data.hypergraph,
             pairs=x if way.pairs == "frozen" else way.pairs,
             private_graph=way.private_graph,
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--fraction-bits", type=int, default=16)
     parser.add_argument("--network", help="lan, wan, or a shape of the link; none by default")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -157,7 +159,7 @@ def main() -> None:
     print(HEAD)
     for name in given.sets:
         for key in given.ways:
-            rows.append(measure(name, key, given.data, given.epochs, given.network))
+            rows.append(measure(name, key, given))
             print(line(rows[-1]), flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")

@@ -20,6 +20,7 @@ CONV = {"batch": 1, "in_channels": 2, "out_channels": 2, "groups": 2, "in": [1, 
 POOL = {"n": 5, "bits": 8, "operands": [8], "self_operand": True}
 AXES = [(2, 2, 2, 0, 1, 1)]
 C = np.ones(2, np.uint64)
+PAIRS = (np.arange(0, N + 1, 2), np.arange(N, dtype=np.int32))  # five rows of two
 
 # name -> requests, weights, how a party starts the protocol
 PROTOCOLS: dict[str, tuple[list[dict[str, Any]], list[Any], Callable[[Any], int]]] = {
@@ -35,6 +36,21 @@ PROTOCOLS: dict[str, tuple[list[dict[str, Any]], list[Any], Callable[[Any], int]
     "argmax": ([{"kind": "circuit", **POOL, "operands": [8, 4]}], [], lambda p: p.argmax(0, X, 5, 2)),
     "square": ([{"kind": "cross", "n": N}], [], lambda p: p.square(0, X)),
     "multiply": ([{"kind": "cross", "n": N}] * 2, [], lambda p: p.multiply(0, X, X)),
+    "sparse_multiply": (
+        [{"kind": "sparse", "n": N, "indptr": [0, 1, 3], "indices": [0, 1, 0], "columns": 2}],
+        [],
+        lambda p: p.sparse_multiply(0, X[:3], X),
+    ),
+    "extremes": (
+        [
+            {"kind": "circuit", "n": 10, "bits": 8, "operands": [8], "self_operand": True, "indicator_bits": 64},
+            {"kind": "circuit", "n": 5, "bits": 8, "indicator_bits": 64},
+            {"kind": "cross", "n": 10},
+            {"kind": "cross", "n": 10},
+        ],
+        [],
+        lambda p: p.extremes(0, X, *PAIRS, 10, 0),
+    ),
     "x2": (
         [
             {"kind": "cross", "n": N},
@@ -89,6 +105,8 @@ WRONG_SIZES: dict[str, tuple[Callable[[Any], int], str]] = {
     "argmax": (lambda p: p.argmax(0, Y, 5, 2), "argmax over 5 x 2 got 11 elements"),
     "square": (lambda p: p.square(0, Y), "planned for 10 elements, got 11"),
     "multiply": (lambda p: p.multiply(0, X, Y), "planned for 10 elements, got 11"),
+    "sparse_multiply": (lambda p: p.sparse_multiply(0, X, X), "planned for 3 values and 10 elements, got 10 and 10"),
+    "extremes": (lambda p: p.extremes(0, Y, *PAIRS, 10, 0), "extremes of 10 columns got 11 elements"),
     "x2": (lambda p: p.x2(0, X, [C[:1]] * 3 if p.server else None, 1, 3), "10 elements cannot have 1 channels of 3"),
 }
 

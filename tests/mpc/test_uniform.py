@@ -19,6 +19,7 @@ from mpc.two_parties import Array, Pair, Run, finish, ring_elements
 P_VALUE = 1e-6
 N = 4096
 POOL = [(2, 2, 2, 0, 1, 1)]
+ROWS = (np.arange(0, 2 * N + 1, 2), np.arange(2 * N, dtype=np.int32))  # of two entries each
 
 
 class Case(NamedTuple):
@@ -46,6 +47,11 @@ CASES: dict[str, Case] = {
     ),
     "square": Case(N, [{"kind": "cross", "n": N}], lambda p, x: p.square(0, x)),
     "multiply": Case(N, [{"kind": "cross", "n": N}] * 2, lambda p, x: p.multiply(0, x, x)),
+    "sparse_multiply": Case(
+        N,
+        [{"kind": "sparse", "n": N, "indptr": list(range(N + 1)), "indices": list(range(N)), "columns": N}],
+        lambda p, x: p.sparse_multiply(0, x, x),
+    ),
     "x2": Case(
         N,
         [
@@ -72,6 +78,17 @@ for _kind in ("circuit", "dcf"):
             24,
         ),
         f"maxpool {_kind}": Case(2 * N, [compare(_kind, N, 20)], lambda p, x: p.maxpool(0, x, N, POOL), 18),
+        f"extremes {_kind}": Case(
+            2 * N,
+            [
+                compare(_kind, 2 * N, 20, indicator_bits=64),
+                compare(_kind, N, 20, indicator_bits=64) | {"operands": [], "self_operand": False},
+                {"kind": "cross", "n": 2 * N},
+                {"kind": "cross", "n": 2 * N},
+            ],
+            lambda p, x: p.extremes(0, x, *ROWS, 2 * N, 0),
+            18,
+        ),
         f"argmax {_kind}": Case(2 * N, [compare(_kind, N, 20, [20, 8])], lambda p, x: p.argmax(0, x, N, 2), 18),
     }
 
@@ -168,15 +185,21 @@ def test_messages_of_different_secrets_have_one_distribution(name: str) -> None:
         assert stats.chi2_contingency(np.array(table)).pvalue > P_VALUE
 
 
-# The linear map of x2 has a fixed shape; its messages are made as those of open and square.
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.weights])
+# The linear map of x2 and the pattern of a sparse product have fixed shapes; their messages are made as those of open,
+# square and multiply.
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if not case.weights and n != "sparse_multiply"])
 def test_one_element_over_many_correlations(name: str) -> None:
     """With everything fixed but the seeds, the first bytes of each message are uniform: no element stands out."""
     case = CASES[name]
     small = {4096: 1, 2 * 4096: 2, 8 * 4096: 1}[case.n]
     scale = case.n // small
     specs = [dict(spec, n=max(1, spec["n"] // scale)) for spec in case.specs]
-    starts = {"maxpool": lambda p, x: p.maxpool(0, x, 1, POOL), "argmax": lambda p, x: p.argmax(0, x, 1, 2)}
+    pair_of = np.array([0, 2]), np.array([0, 1], np.int32), 2
+    starts = {
+        "maxpool": lambda p, x: p.maxpool(0, x, 1, POOL),
+        "argmax": lambda p, x: p.argmax(0, x, 1, 2),
+        "extremes": lambda p, x: p.extremes(0, x, *pair_of, 0),
+    }
     start = starts.get(name.split()[0], case.start)
     x = ring_elements(SECRETS["largest"](small, case.bits), 64)
     first: list[list[bytes]] = [[], []]

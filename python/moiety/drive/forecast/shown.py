@@ -43,12 +43,14 @@ def draw(data: SeriesData, windows: Windows, model: Forecaster, config: Forecast
             )
     drawn: dict[str, Any] = {"forecasts": lines}
     if model.image is not None:
-        start = int(windows.test[0])
+        counts, _ = model.images_of(windows.test)
+        shown = int(counts.sum((1, 2)).argmax())  # the window with the most bars
+        start = int(windows.test[shown])
         barcode = barcodes(data, windows.lag, config.topology, start, start + 1)[0]
         drawn["barcode"] = {str(d): barcode.intervals(d).tolist() for d in (0, 1)}
         drawn["window"] = {"step": start, "lag": windows.lag, "dimension": config.topology.dimension}
         with torch.no_grad():
-            image = model.image(*model.images_of(windows.test[:1]))[0, 0]
+            image = model.image(*model.images_of(windows.test[shown : shown + 1]))[0, 0]
         low, high = image.min(), image.max()
         drawn["image"] = (255 * (image - low) / (high - low).clamp(min=1e-30)).round().int().tolist()
     return drawn

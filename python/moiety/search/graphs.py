@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from moiety.private import Program
 
 __all__ = ["WholeGraph"]
 
@@ -24,7 +27,7 @@ class WholeGraph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([self.model(one, self.graph) for one in x])
 
-    def program(self, example: Tensor, calibration: Tensor | dict[str, float]) -> Any:
+    def program(self, example: Tensor, calibration: Tensor | dict[str, float]) -> Program:
         """The network compiled for a sample of `example` (samples, nodes, features)."""
         from moiety import private
 

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypergraph_reference import Lists, hypergraphs, random_lists
+from moiety.cost.concurrency.hypergraph_partition import of_hypergraph_partition
 from moiety.cost.concurrency.kernels import Count
 from moiety.cost.concurrency.watch import Trace, trace
 from moiety.graph import Hypergraph
+from moiety.ops import hypergraph_smooth
 
 RULES = [(mediators, weighting) for mediators in (True, False) for weighting in ("paper", "code")]
 
@@ -59,3 +61,57 @@ def test_exact_pairs_have_no_closed_form() -> None:
     hypergraph, x = Hypergraph.from_lists(40, random_lists(40, 50, 12)), torch.randn(40, 3)
     made = trace(lambda: hypergraph.smooth(x, pairs="exact"), counting=True)
     assert [s.kernel.name for s in made.steps if s.operator == "moiety::hypergraph_pairs"] == ["other"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(hypergraphs(9, 8), st.integers(1, 4), st.integers(0, 9))
+def test_workers_that_send_so_many_rows_have_the_product(
+    case: tuple[int, Lists, list[float] | None], workers: int, seed: int
+) -> None:
+    """The product once more, by workers that know nothing of each other but the rows that they send, counted."""
+    nodes, lists, _ = case
+    hypergraph = Hypergraph.from_lists(nodes, lists)
+    random = torch.Generator().manual_seed(seed)
+    part = torch.randint(0, workers, (nodes,), generator=random)
+    x = torch.randn(nodes, 2, generator=random, dtype=torch.float64)
+    s, i = hypergraph.pairs(x, "exact")
+    scale = torch.ones(nodes, dtype=torch.float64)  # D, which every worker knows
+    for members, a, b in zip(lists, s.tolist(), i.tolist(), strict=True):
+        if len(members) > 1:
+            for v in members:
+                scale[v] += (len(members) - 1 if v in (a, b) else 2) / (2 * len(members) - 3)
+    z = x / scale.sqrt().unsqueeze(1)
+    y, cut, to_hyperedges, to_nodes = z.clone(), 0, 0, 0
+    for members, a, b in zip(lists, s.tolist(), i.tolist(), strict=True):
+        if len(members) == 1:
+            continue
+        by_worker = {w: [v for v in members if part[v] == w] for w in range(workers)}
+        owner = max(by_worker, key=lambda w: (len(by_worker[w]), -w))
+        involved = [w for w, own in by_worker.items() if own]
+        cut += len(involved) > 1
+        total = ends = torch.zeros(2, dtype=torch.float64)
+        for w in involved:
+            own_ends = [v for v in by_worker[w] if v in (a, b)]
+            total = total + z[by_worker[w]].sum(0)
+            ends = ends + z[own_ends].sum(0)
+            to_hyperedges += (1 + bool(own_ends)) * (w != owner)
+        for w in involved:
+            own_ends = [v for v in by_worker[w] if v in (a, b)]
+            to_nodes += (bool(own_ends) + (len(own_ends) < len(by_worker[w]))) * (w != owner)
+            for v in by_worker[w]:
+                y[v] += (total - z[v] if v in own_ends else ends) / (2 * len(members) - 3)
+    if bool(((s != i) | (hypergraph.sizes() == 1)).all()):
+        torch.testing.assert_close(y / scale.sqrt().unsqueeze(1), hypergraph_smooth(hypergraph, x, s, i))
+    found = of_hypergraph_partition(hypergraph, s, i, part)
+    assert (found.cut, found.rows_to_hyperedges, found.rows_to_nodes) == (cut, to_hyperedges, to_nodes)
+    assert found.bytes(2, 8) == (to_hyperedges + to_nodes) * 16
+    assert found.supersteps == (2 if cut else 0)
+
+
+def test_partitions_that_are_none() -> None:
+    hypergraph = Hypergraph.from_lists(3, [[0, 1, 2]])
+    s, i = hypergraph.pairs(torch.arange(3.0).unsqueeze(1))
+    with pytest.raises(
+        ValueError, match=r"expected the worker of every node, integers >= 0 \(3,\), got torch.int64 \(2,\)"
+    ):
+        of_hypergraph_partition(hypergraph, s, i, torch.zeros(2, dtype=torch.int64))

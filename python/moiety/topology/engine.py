@@ -17,6 +17,7 @@ __all__ = ["WindowBarcodes", "representatives", "snapshots_barcode", "zigzag", "
 
 BLOCK_CELLS, BLOCK_ALIVE = 512, 2.0  # csrc/topology/coned.hpp
 CHUNK_STEPS = 16  # csrc/topology/series.hpp
+GROUP = 64  # windows whose bars are looked for at once
 
 
 def zigzag(filtration: Filtration, max_dimension: int = 1) -> Barcode:
@@ -79,10 +80,21 @@ class WindowBarcodes(Sequence[Barcode]):
     def __init__(self, whole: Barcode, window: int, stride: int = 1) -> None:
         self.whole, self.window, self.stride = whole, window, stride
         self._count = ((whole.positions + 1) // 2 - window) // stride + 1
-        # Bars in order of their first position; how long the longest is says how far back a window must look.
-        order = np.argsort(whole.first, kind="stable")
-        self._sorted = whole.select(order)
-        self._reach = np.maximum.accumulate(self._sorted.last) if len(whole) else np.zeros(0, np.int64)
+        self._group, self._near = -1, whole  # the last group of windows that was asked for, and the bars that meet it
+
+    def _span(self, index: int) -> tuple[int, int]:
+        """The positions of a window's first and last snapshot."""
+        first = 2 * self.stride * index
+        return first, first + 2 * self.window - 2
+
+    def _bars_near(self, index: int) -> Barcode:
+        """Few bars among which are all that meet the window: neighbours are mostly asked for one after another."""
+        group = index // GROUP
+        if group != self._group:
+            first, last = self._span(group * GROUP)[0], self._span(group * GROUP + GROUP - 1)[1]
+            self._near = self.whole.select((self.whole.first <= last) & (self.whole.last >= first))
+            self._group = group
+        return self._near
 
     def __len__(self) -> int:
         return self._count
@@ -96,17 +108,12 @@ class WindowBarcodes(Sequence[Barcode]):
             return [self[k] for k in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"window: expected one of {len(self)}, got {index}")
-        first = 2 * self.stride * (index % len(self))
-        last = first + 2 * self.window - 2
-        begin = int(np.searchsorted(self._reach, first))  # no bar before this one reaches the window
-        end = int(np.searchsorted(self._sorted.first, last, "right"))
-        near = slice(begin, end)
-        meets = self._sorted.last[near] >= first
-        bars = [a[near][meets] for a in (self._sorted.dimension, self._sorted.first, self._sorted.last)]
-        code = self._sorted.code[near][meets].copy()
-        code[bars[1] <= first] &= 2
-        code[bars[2] >= last] &= 1
-        dimension, begins, ends = bars[0], np.maximum(bars[1], first) - first, np.minimum(bars[2], last) - first
+        near, (first, last) = self._bars_near(index % len(self)), self._span(index % len(self))
+        meets = (near.first <= last) & (near.last >= first)
+        dimension, begins, ends, code = (a[meets] for a in (near.dimension, near.first, near.last, near.code))
+        code[begins <= first] &= 2
+        code[ends >= last] &= 1
+        begins, ends = np.maximum(begins, first) - first, np.minimum(ends, last) - first
         order = np.lexsort((code, ends, begins, dimension))
         return Barcode(dimension[order], begins[order], ends[order], code[order], window_instants(self.window))
 

@@ -7,6 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from compile_helpers import certified, kinds
 from torch import Tensor, nn
 
-from moiety import private
+from moiety import ProtocolError, private
 from moiety.graph import Hypergraph
 from moiety.hls.record import Recording, record
 from moiety.models import create_model
 from moiety.nn import HyperGCNConv
 from moiety.private import reference
+from moiety.private.client import Client, ClientConfig
 from moiety.private.compiler import over
 from moiety.private.evaluate import Evaluator
 from moiety.private.export import export
@@ -284,13 +286,19 @@ def test_frozen_pairs_may_be_exact() -> None:
     assert np.abs(found - plain(model, x, hypergraph).numpy()).max() < 1e-3
 
 
-def test_revealed_pairs_are_asked_for_and_told() -> None:
+def test_revealed_pairs_are_asked_for_and_told(tmp_path: Path) -> None:
     model, hypergraph, x = made("hypergcn"), some_hypergraph(), features()
     with pytest.warns(
         RevealedPairs, match=r"in 2 layers both parties learn which two nodes .* 28 pairs, up to \d+ bits"
     ):
         program = private.compile(model, x, calibration=x, graph=hypergraph, pairs="revealed")
     assert leak(program) == leak(program.without_weights()) != ""
+    nowhere = ClientConfig(f"unix:{tmp_path}/none", dealer=f"unix:{tmp_path}/none", timeout=0.1)
+    with (
+        pytest.warns(RevealedPairs, match="28 pairs"),
+        pytest.raises((ProtocolError, OSError)),
+    ):  # before anything is sent
+        Client(program.without_weights(), 1, nowhere)
     counted = kinds(program)
     assert (counted["extremes"], counted["revealed"], counted["sparse_multiply"]) == (2, 2, 0)
     played = record(program, x[None].numpy(), "revealed")

@@ -7,6 +7,7 @@ correlations of its own. The input is checked here, before anything is sent.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from .link import Link
 from .material import MaterialFile
 from .plan import plan as make_plan
 from .program import Program
+from .revealed import RevealedPairs, leak
 from .session import Engine, Progress, agree, terms
 from .sources import DealerSource, FileSource, Source
 from .stats import Meter, Stats
@@ -57,6 +59,8 @@ class Client:
             raise ValueError("the source of correlations: expected either a dealer's address or a correlation file")
         if config.correlations is not None and config.state is None:
             raise ValueError("a correlation file needs a state directory for its ledger: expected one")
+        if told := leak(program):
+            warnings.warn(told, RevealedPairs, stacklevel=2)
         self.batch = batch
         self._program = program
         self._hash = program.hash

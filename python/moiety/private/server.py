@@ -22,6 +22,7 @@ from .material import MaterialFile
 from .plan import Plan, comparing, require_comparison
 from .plan import plan as make_plan
 from .program import Program
+from .revealed import leak
 from .service import Service
 from .session import Engine, agree, fields, terms
 from .sources import DealerSource, FileSource, Source
@@ -62,6 +63,8 @@ class Server:
             )
         if config.dealer is None and not config.correlations:
             raise ValueError("no source of correlations: expected a dealer's address or correlation files")
+        if told := leak(program):
+            log.warning("%s", told)
         self.program = program
         self.config = config
         self._listener = listener

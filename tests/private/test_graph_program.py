@@ -208,7 +208,7 @@ def test_shares_and_the_reference_wrap_alike(matrix: Sparse, ring: int, seed: in
     op = private.Op("spmm", (0,), 1, {"indptr": "p", "indices": "i", "values": held, "fraction": 16 if held else 0})
     tensors = (private.Tensor((2, matrix.columns), 0, ring), private.Tensor((2, matrix.rows), 16, ring))
     certificate = private.Certificate(1.0)
-    made = private.Program(ring, 16, tensors, (op,), {}, certificate, public=public)
+    made = private.Program(ring, 16, tensors, (private.Op("input", (), 0), op), {}, certificate, public=public)
     shares = random.integers(0, 1 << 32, (2, 4, 2, matrix.columns), np.uint64).astype(unsigned) * unsigned.type(
         2654435761
     )

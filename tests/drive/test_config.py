@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from moiety.data import dataset_names, graph_names
+from moiety.data import dataset_names, graph_names, hypergraph_names, series_names
 from moiety.drive.config import RunConfig, load_config, load_task, shipped
+from moiety.drive.densest.config import DensestConfig
+from moiety.drive.forecast.config import ForecastConfig
+from moiety.drive.hypernodes.config import HypernodesConfig
 from moiety.drive.nodes.config import NodesConfig
 from moiety.drive.settings import SettingsError, build, dump, to_dict
-from moiety.models import create_model
+from moiety.models import create_model, list_models
 
 COMMITTED = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -18,6 +21,18 @@ COMMITTED = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 @pytest.mark.parametrize("name", [*shipped(), *map(str, COMMITTED)], ids=lambda name: Path(name).stem)
 def test_every_configuration_is_of_known_parts(name: str) -> None:
     config = load_task(name)
+    if isinstance(config, HypernodesConfig):
+        assert {told.name for told in config.sets} <= set(hypergraph_names())
+        for network in config.models:
+            create_model(network.name, in_features=8, num_classes=3, **network.options)
+        return
+    if isinstance(config, ForecastConfig):
+        assert config.data.name in series_names()
+        assert {network.name for network in config.models} <= set(list_models(inputs="series"))
+        return
+    if isinstance(config, DensestConfig):
+        assert {network.name for network in config.models} <= set(list_models(inputs="hypergraphs"))
+        return
     if isinstance(config, NodesConfig):
         assert config.data.name in graph_names()
         create_model(config.model.name, in_features=8, num_classes=3, **config.model.options)

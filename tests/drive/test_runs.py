@@ -151,7 +151,7 @@ def test_a_finished_run_is_shown_again_and_another_configuration_refused(finishe
 
 def test_refusals_are_one_line(config: Path, tmp_path: Path) -> None:
     for words, expected in (
-        (("search", "nonsense"), "expected a path, or digits"),
+        (("search", "nonsense"), "expected a path, or densest, digits"),
         (("search", config, "--set", "fit.epoch=4"), "setting fit.epoch is not known: did you mean epochs"),
         (("search", config, "--out", tmp_path / "new", "--resume"), "there is no run in"),
         (("search", config, "--trials-on", "moon"), "expected processes or ray"),

@@ -108,7 +108,7 @@ def test_representatives(events: list[Event]) -> None:
 def test_monotone_is_ordinary_persistence(seed: int, nodes: int) -> None:
     distances = changing_graph(seed, 1, nodes)[0]
     tree = gudhi.RipsComplex(distance_matrix=distances, max_edge_length=0.8).create_simplex_tree(max_dimension=3)
-    tree.compute_persistence(homology_coeff_field=2, min_persistence=0, persistence_dim_max=False)
+    tree.compute_persistence(homology_coeff_field=2, min_persistence=0, persistence_dim_max=True)
     bars = zigzag(rips(distances, 0.8, 2), 2)
     for dimension in range(3):
         expected = tree.persistence_intervals_in_dimension(dimension)

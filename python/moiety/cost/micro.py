@@ -218,7 +218,7 @@ def _shape(kind: str, ring: int, given: Mapping[str, int]) -> dict[str, int]:
     s = {**SHAPES[kind], **given}
     if any(isinstance(value, bool) or not isinstance(value, int) or value < 1 for value in s.values()):
         raise ValueError(f"operator {kind}: expected whole numbers of at least 1, got {s}")
-    if s.get("degree", 3) not in (3, 5):
+    if kind == "polynomial" and s["degree"] not in (3, 5):
         raise ValueError(f"operator {kind}: expected degree 3 or 5, got {s['degree']}")
     if ring not in (32, 64) or s.get("bits", 2) > ring:
         raise ValueError(f"operator {kind}: expected a ring of 32 or 64 bits that holds the values, got {ring}, {s}")

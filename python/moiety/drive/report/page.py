@@ -61,7 +61,7 @@ def load_run(folder: Path) -> Shown:
     toml = config.read_text() if config.is_file() else ""
     told = read_json(environment) if environment.is_file() else {}
     task = read_json(path).get("task") if path.is_file() else None
-    if task in TASKS:
+    if isinstance(task, str) and task in TASKS:  # a search tells of its data there
         return cast(Shown, import_module(f".{task}", __package__).load(folder, toml, told))
     return Run(folder, read_results(folder), toml, told)
 

@@ -9,8 +9,9 @@ SANITIZE := build/sanitize
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
-# A file of tests at a time for each of JOBS processes; PYTEST_FLAGS="-n 0 --pdb" goes through them in one. Benchmarks are not tests.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# A file of tests at a time for each of some processes, one more than cores, since parties wait for each other;
+# PYTEST_FLAGS="-n 0 --pdb" goes through them in one. Benchmarks are not tests.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $$(($(JOBS) + 1)) --dist loadfile --no-loadscope-reorder
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -qq -c constraints.txt
 
 CORE_SOURCES := CMakeLists.txt $(shell find csrc -type f) $(wildcard hls/model/*.json)

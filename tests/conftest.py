@@ -47,6 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_SkipGuard(allowed), "moiety-skip-guard")
 
 
+# Files of minutes: begun first, so that no process is left alone with one in the end.
+LONG = (
+    "drive/test_runs.py",
+    "train/test_graph_distributed.py",
+    "private/test_hypergraph.py",
+    "private/test_forecast.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+
+
 class _SkipGuard:
     """Turns skips that nobody allowed into a failed run: a test that silently stops running protects nothing."""
 

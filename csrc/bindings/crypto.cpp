@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "bindings/arrays.hpp"
 #include "core/check.hpp"
 #include "crypto/aes.hpp"
 #include "crypto/bits.hpp"
@@ -19,18 +20,9 @@ using moiety::check;
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
-std::span<const T> in(const Array<T>& a) {
-    return {a.data(), static_cast<size_t>(a.size())};
-}
-
-template <class T>
-std::span<T> out(Array<T>& a) {
-    return {a.mutable_data(), static_cast<size_t>(a.size())};
-}
+using moiety::bindings::Array;
+using moiety::bindings::in;
+using moiety::bindings::out;
 
 void check_blocks(const char* what, const Array<uint8_t>& a) {
     check(a.ndim() == 2 && a.shape(1) == 16, what, ": expected bytes of shape (blocks, 16), got ", a.ndim(),

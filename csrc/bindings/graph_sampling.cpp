@@ -1,13 +1,11 @@
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "core/check.hpp"
 #include "graph/partition.hpp"
 #include "graph/reorder.hpp"
@@ -23,23 +21,9 @@ using moiety::check;
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
-std::span<const T> in(const Array<T>& a) {
-    return {a.data(), static_cast<size_t>(a.size())};
-}
-
-// The array takes the vector's memory.
-template <class T>
-Array<T> give(std::vector<T>&& values) {
-    auto held = std::make_unique<std::vector<T>>(std::move(values));
-    const auto size = static_cast<py::ssize_t>(held->size());
-    T* data = held->data();
-    const py::capsule owner(held.release(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
-    return Array<T>({size}, data, owner);
-}
+using moiety::bindings::Array;
+using moiety::bindings::give;
+using moiety::bindings::in;
 
 template <class Index>
 graph::Adjacency<Index> adjacency(const Array<int64_t>& indptr, const Array<Index>& index, int64_t columns) {

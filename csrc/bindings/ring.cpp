@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "core/check.hpp"
 #include "graph/csr.hpp"
 #include "graph/spmm.hpp"
@@ -26,19 +27,9 @@ namespace {
 
 using Extents = std::array<int64_t, 3>;
 
-// Only arrays of exactly this type and layout; the Python wrapper converts, so that nothing is copied unseen.
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
-std::span<const T> in(const Array<T>& a) {
-    return {a.data(), static_cast<size_t>(a.size())};
-}
-
-template <class T>
-std::span<T> out(Array<T>& a) {
-    return {a.mutable_data(), static_cast<size_t>(a.size())};
-}
+using moiety::bindings::Array;
+using moiety::bindings::in;
+using moiety::bindings::out;
 
 template <class T>
 Array<T> like(const py::array& a) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import warnings
 from collections.abc import Callable
@@ -152,34 +151,25 @@ def test_files_and_copies(tmp_path: Path, weighted: bool) -> None:
 NAMED = [["b", "a", "d"], ["d", "c"]]
 
 
-def real_libraries() -> dict[str, Callable[[], Hypergraph]]:
-    """What is installed here, of hypergraphs NAMED."""
+def of_dhg() -> Hypergraph:
+    dhg = pytest.importorskip("dhg", reason="DHG is not installed")
+    return Hypergraph.from_dhg(dhg.Hypergraph(4, [[1, 0, 3], [3, 2]]))
 
-    def dhg() -> Hypergraph:
-        import dhg
 
-        return Hypergraph.from_dhg(dhg.Hypergraph(4, [[1, 0, 3], [3, 2]]))
+def of_xgi() -> Hypergraph:
+    found = pytest.importorskip("xgi", reason="XGI is not installed").Hypergraph()
+    found.add_nodes_from("abcd")
+    found.add_edges_from(NAMED)
+    return Hypergraph.from_xgi(found)
 
-    def xgi() -> Hypergraph:
-        import xgi
 
-        found = xgi.Hypergraph()
-        found.add_nodes_from("abcd")
-        found.add_edges_from(NAMED)
-        return Hypergraph.from_xgi(found)
-
-    def toponetx() -> Hypergraph:
-        import toponetx
-
-        found = toponetx.CombinatorialComplex()
-        for name in "abcd":
-            found.add_cell([name], rank=0)
-        for members in NAMED:
-            found.add_cell(members, rank=1)
-        return Hypergraph.from_toponetx(found)
-
-    known = {"dhg": dhg, "xgi": xgi, "toponetx": toponetx}
-    return {name: make for name, make in known.items() if importlib.util.find_spec(name) is not None}
+def of_toponetx() -> Hypergraph:
+    found = pytest.importorskip("toponetx", reason="TopoNetX is not installed").CombinatorialComplex()
+    for name in "abcd":
+        found.add_cell([name], rank=0)
+    for members in NAMED:
+        found.add_cell(members, rank=1)
+    return Hypergraph.from_toponetx(found)
 
 
 def stand_ins() -> dict[str, Callable[[], Hypergraph]]:
@@ -199,7 +189,7 @@ def stand_ins() -> dict[str, Callable[[], Hypergraph]]:
     }
 
 
-MAKERS = stand_ins() | real_libraries()
+MAKERS = stand_ins() | {"dhg": of_dhg, "xgi": of_xgi, "toponetx": of_toponetx}
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -1,7 +1,7 @@
 """Persistence images of zigzag barcodes as a product of two small matrices.
 
 A bar (b, d) contributes g(d - b) times a Gaussian bump, and the bump is a function of one coordinate times one of the
-other. Bars of a window of W steps have their ends on the half-integers 0, 1/2, ..., W - 1/2, so that a barcode is a
+other. Bars of a window of W steps have their ends on the half-integers 0, 1/2, ..., W - 1, so that a barcode is a
 histogram H (2W, 2W) of integers and its image is K_y (g H)^T K_x^T with K (resolution, 2W). Bars with any ends are the
 same product with one column a bar.
 

@@ -22,7 +22,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -49,7 +49,8 @@ class Config:
     epochs: int = 30
     data: str | None = None  # else MOIETY_DATA, else ../shared/data
     out: str = "runs"
-    teacher: str = ""  # an exported network to distil from
+    teacher: str = ""  # exported networks to distil from, separated by commas: the mean of their answers
+    views: int = 3  # of each image and of its mirror image: the teachers' answers are the mean over them
     threads: int = 1
     seed: int = 1
     float32: bool = False  # in place of bfloat16: faster where the CPU's convolutions are not faster in that
@@ -90,7 +91,7 @@ def main() -> None:
     averaged = make_network(config).eval()
     averaged.load_state_dict(model.state_dict())
     optimizer = make_optimizer(model, config)
-    teacher = load_network(config.teacher)[0].to(memory_format=torch.channels_last) if config.teacher else None  # type: ignore[call-overload]
+    answers = teach(train, config) if config.teacher else None
     watched = WatchedInputs(model, config.bound)
     forward = torch.compile(watched) if config.compile else watched
 
@@ -113,7 +114,7 @@ def main() -> None:
         if settling:
             freeze_batch_statistics(model)
         total, total_penalty, rng = 0.0, 0.0, np.random.default_rng((config.seed, epoch, 1))
-        for step, (images, labels) in enumerate(batches(train, epoch, config)):
+        for step, (images, labels, chosen) in enumerate(batches(train, epoch, config)):
             rate = config.learning_rate * cycle((epoch * steps + step) / (config.epochs * steps), config.warm_up)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
@@ -123,8 +124,8 @@ def main() -> None:
                 logits, penalty = forward(torch.cat([images, extra]))
             logits = logits[: len(labels)].float()
             loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-            if teacher is not None:
-                loss = (1 - config.distillation) * loss + config.distillation * distil(logits, images, teacher, config)
+            if answers is not None:
+                loss = (1 - config.distillation) * loss + config.distillation * distil(logits, answers[chosen], config)
             value = (loss + config.penalty * penalty).item()
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -235,8 +236,9 @@ def cycle(progress: float, warm_up: float) -> float:
     return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
 
 
-def batches(data: Cifar10, epoch: int, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch, shuffled and shifted; an image is mirrored in every other epoch (K. Jordan, arXiv 2404.00498).
+def batches(data: Cifar10, epoch: int, config: Config) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """One epoch of (images, labels, their numbers), shuffled and shifted; an image is mirrored in every other epoch
+    (K. Jordan, arXiv 2404.00498).
 
     Depends on (seed, epoch) alone, so that a continued run sees what an uninterrupted one would have.
     """
@@ -259,7 +261,7 @@ def batches(data: Cifar10, epoch: int, config: Config) -> Iterator[tuple[Tensor,
                 images, rng.integers(1 - config.hole, len(side), (len(images), 2)), strict=True
             ):
                 image[:, max(top, 0) : top + config.hole, max(left, 0) : left + config.hole] = 0
-        yield images, torch.from_numpy(data.labels[chosen])
+        yield images, torch.from_numpy(data.labels[chosen]), torch.from_numpy(chosen)
 
 
 def first(data: Cifar10, count: int) -> Cifar10:
@@ -320,12 +322,36 @@ class WatchedInputs(nn.Module):
         return logits, penalty
 
 
-def distil(logits: Tensor, images: Tensor, teacher: nn.Module, config: Config) -> Tensor:
+@torch.no_grad()
+def teach(train: Cifar10, config: Config) -> Tensor:
+    """(images, classes) probabilities at the temperature: the mean over teachers and over shifted and mirrored views.
+
+    One answer for all views of an image costs a forward pass of each teacher for the whole training, and the mean of an
+    image's views is right more often than any of them. Kept in the output folder.
+    """
+    path = Path(config.out) / "answers.npy"
+    if path.exists():
+        return torch.from_numpy(np.load(path))
+    answers = torch.zeros(len(train), len(CLASSES))
+    teachers = [load_network(name)[0].eval() for name in config.teacher.split(",")]
+    teachers = [teacher.to(memory_format=torch.channels_last) for teacher in teachers]  # type: ignore[call-overload]
+    views = replace(config, hole=0, batch=500, seed=config.seed + 1)
+    for epoch in range(2 * config.views):  # mirrored in every other one
+        for images, _, chosen in batches(train, epoch, views):
+            for teacher in teachers:
+                answers[chosen] += F.softmax(teacher(images) / config.temperature, 1)
+        print(f"teachers' answers: view {epoch + 1} of {2 * config.views}", flush=True)
+    answers /= answers.sum(1, keepdim=True)
+    right = (answers.argmax(1).numpy() == train.labels).mean()
+    print(f"teachers' answers are right for {right:.4f} of the training images", flush=True)
+    np.save(path, answers.numpy())
+    return answers
+
+
+def distil(logits: Tensor, answers: Tensor, config: Config) -> Tensor:
     """G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015."""
     t = config.temperature
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=not config.float32):
-        target = teacher(images).float()
-    return t * t * F.kl_div(F.log_softmax(logits / t, 1), F.softmax(target / t, 1), reduction="batchmean")
+    return t * t * F.kl_div(F.log_softmax(logits / t, 1), answers, reduction="batchmean")
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The whole search on the embedded digits: beats random, repeats itself, resumes, and needs little memory."""
+"""The whole search on the embedded digits: keeps to its target, repeats itself, resumes, and needs little memory."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ from torch import Tensor, nn
 from moiety.data import Dataset
 from moiety.models import create_model
 from moiety.search import (
-    Architecture,
     FitConfig,
     Latency,
-    Remembered,
     SearchConfig,
     choose,
-    evaluate,
-    finetune,
     fit,
     gates,
     prepare,
-    random_architectures,
     relax,
     search,
     uniform_architecture,
@@ -41,7 +36,7 @@ def setting(digits: Dataset) -> tuple[nn.Module, nn.Module, Latency, np.ndarray]
     torch.manual_seed(0)
     teacher = create_model("resnet_cifar", widths=(8, 16, 32), image_size=16)
     order = np.random.default_rng(0).permutation(len(digits.train))
-    fit(teacher, digits.train.subset(order[287:]), FitConfig(epochs=8, batch=64))
+    fit(teacher, digits.train.subset(order[287:]), FitConfig(epochs=3, batch=64))
     images = torch.cat([images for images, _ in in_order(digits, order[287:415])])
     supernet = relax(teacher, images)
     return teacher, supernet, Latency(supernet, images, Rounds(), comparison="circuit"), order
@@ -58,14 +53,14 @@ def between(latency: Latency, fraction: float) -> float:
     return low + fraction * (high - low)
 
 
-@pytest.mark.slow
-def test_beats_random_at_equal_latency(
+def test_keeps_to_the_target_and_says_what_it_did(
     digits: Dataset, setting: tuple[nn.Module, nn.Module, Latency, np.ndarray]
 ) -> None:
+    """That it beats random at equal latency is tested on the command line (tests/drive/test_runs.py)."""
     teacher, supernet, latency, order = setting
-    train, valid = digits.train.subset(order[287:]), digits.train.subset(order[:287])
+    train, valid = digits.train.subset(order[287:671]), digits.train.subset(order[:128])
     target = between(latency, 0.35)
-    config = dataclasses.replace(CONFIG, target=target)
+    config = dataclasses.replace(CONFIG, target=target, shared_epochs=1)
     events: list[dict] = []
     found = search(supernet, train, valid, latency, config, teacher=teacher, progress=events.append)
     assert found.cost.seconds <= target
@@ -73,16 +68,6 @@ def test_beats_random_at_equal_latency(
     assert {event["phase"] for event in events} == {"shared weights", "search", "polish"}
     assert {record["phase"] for record in found.history} == {"search", "polish"}
     assert set(found.history[0]["gates"]) == set(gates(supernet))
-
-    tuning = FitConfig(epochs=4, batch=64, learning_rate=0.05)
-    remembered = Remembered(teacher)
-
-    def accuracy(architecture: Architecture) -> float:
-        network, _ = finetune(supernet, architecture, train, tuning, teacher=remembered)
-        return evaluate(network, digits.test)
-
-    drawn = random_architectures(latency, target, 4, seed=1, tolerance=0.1)
-    assert accuracy(found.architecture) > np.mean([accuracy(a) for a in drawn])
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -271,20 +271,20 @@ class GatBlock {
 };
 
 // dx (+)= sum of alpha dy over the edges of a block and one tile of features.
-template <class T, class I, int Vectors, bool Partial>
-inline void gat_block_tile(const GatSources<T, I>& t, const float* alpha, int64_t e, int64_t count, int64_t feature,
-                           int64_t tail, float* dx, bool first) {
+template <class T, int Vectors, bool Partial>
+[[gnu::noinline]] void gat_block_tile(const GatShape& shape, const Rows<T>& dy, const float* alpha, int64_t count,
+                                      int64_t feature, int64_t tail, float* dx, bool first) {
     using L = Lanes<float>;
     using S = Tile<T, Vectors, Partial>;
     using D = Tile<float, Vectors, Partial>;
-    const int64_t heads = t.shape.heads, width = t.shape.width();
-    const Spread<Vectors> spread(feature, t.shape.head_width, heads);
+    const int64_t heads = shape.heads;
+    const Spread<Vectors> spread(feature, shape.head_width, heads);
     typename L::Register sum[Vectors];
     for (int v = 0; v < Vectors; ++v) sum[v] = first ? L::zero() : D::load(dx + feature, v, tail);
     for (int64_t k = 0; k < count; ++k) {
-        const T* dy = t.dy + t.by_source.column[e + k] * width + feature;
+        const T* row = dy(k) + feature;
         const auto weights = L::load_weights(alpha + k * heads, heads);
-        for (int v = 0; v < Vectors; ++v) sum[v] = L::multiply_add(S::load(dy, v, tail), spread(weights, v), sum[v]);
+        for (int v = 0; v < Vectors; ++v) sum[v] = L::multiply_add(S::load(row, v, tail), spread(weights, v), sum[v]);
     }
     for (int v = 0; v < Vectors; ++v) D::store(dx + feature, v, sum[v], tail);
 }
@@ -293,8 +293,7 @@ template <class T, class I>
 void gat_sources_rows(const GatSources<T, I>& t, int64_t begin, int64_t end) {
     using L = Lanes<float>;
     const int64_t heads = t.shape.heads, features = t.shape.head_width, width = t.shape.width();
-    const int64_t bytes = width * static_cast<int64_t>(sizeof(T)), edges = t.by_source.edges();
-    const int64_t ahead = std::max(prefetch_edges, prefetch_bytes / std::max<int64_t>(bytes, 1));
+    const int64_t edges = t.by_source.edges(), terms = gat_node_terms * heads;
     GatBlock block(t.shape);
     Buffer<float> sums(width + L::lanes);
     for (int64_t j = begin; j < end; ++j) {
@@ -304,22 +303,20 @@ void gat_sources_rows(const GatSources<T, I>& t, int64_t begin, int64_t end) {
         for (int64_t e = t.by_source.row_start[j]; e < last; e += gat_block) {
             const int64_t count = std::min(gat_block, last - e);
             const I* row = t.by_source.column + e;
-            for (int64_t k = 0; k < count; ++k) block.set(k, t.node + row[k] * gat_node_terms * heads);
+            for (int64_t k = 0; k < count; ++k) {
+                if (e + k + gat_block < edges) prefetch_row(t.node + row[k + gat_block] * terms, 1);
+                block.set(k, t.node + row[k] * terms);
+            }
+            Rows<T> dy{t.dy, width, Columns(row), edges - e};
             for (int64_t h = 0; h < heads; ++h) {
-                const auto from = [&](int64_t k) {
-                    if (h == 0 && e + k + ahead < edges) {
-                        const int64_t next = row[k + ahead];
-                        prefetch_row(t.dy + next * width, bytes);
-                        prefetch_row(t.node + next * gat_node_terms * heads, 1);
-                    }
-                    return t.dy + row[k] * width + h * features;
-                };
-                dots<T>(t.x + j * width + h * features, from, count, features, block.dots() + h, heads);
+                dots<T>(t.x + j * width + h * features, dy, count, h * features, features, block.dots() + h, heads);
+                dy.left = 0;  // the first head has fetched all
             }
             block.compute(count, t.source + j * heads);
             const bool first = e == t.by_source.row_start[j];
             for_row_tiles<T, 4>(width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {
-                gat_block_tile<T, I, Vectors, Partial>(t, block.alpha(), e, count, feature, tail, sums.data(), first);
+                gat_block_tile<T, Vectors, Partial>(t.shape, dy, block.alpha(), count, feature, tail, sums.data(),
+                                                    first);
             });
         }
         for_row_tiles<T, 4>(width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {

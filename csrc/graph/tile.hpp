@@ -20,7 +20,7 @@ inline void prefetch_row(const void* p, int64_t bytes) {
         __builtin_prefetch(static_cast<const char*>(p) + offset, 0, 2);
 }
 
-// `Vectors` vectors of a row; the last one holds `tail` features when `Partial`.
+// `Vectors` vectors of a row; the last one holds `tail` features when `Partial`, at most all of its lanes.
 template <class T, int Vectors, bool Partial>
 struct Tile {
     using L = Lanes<T>;
@@ -32,7 +32,7 @@ struct Tile {
     }
     template <class To, class Register>
     static void store(To* p, int v, Register value, int64_t tail) {
-        if (Partial && v + 1 == Vectors)
+        if (Partial && v + 1 == Vectors && tail < L::lanes)
             L::store_partial(p + v * L::lanes, value, tail);
         else
             L::store(p + v * L::lanes, value);
@@ -40,7 +40,8 @@ struct Tile {
 };
 
 // tile.template operator()<Vectors, Partial>(feature, tail) over the tiles of one row: of the widest kind as long as
-// that goes, then one or two more.
+// that goes, then one or two more. The last one counts as partial even when it is whole, which costs a mask: every kind
+// of tile is a copy of the kernel.
 template <class T, int Widest, class F>
 inline void for_row_tiles(int64_t width, const F& tile) {
     constexpr int64_t lanes = Lanes<T>::lanes;
@@ -50,16 +51,22 @@ inline void for_row_tiles(int64_t width, const F& tile) {
         if (f + 4 * lanes <= width) tile.template operator()<4, false>(f, lanes), f += 4 * lanes;
     if (f == width) return;
     const int64_t vectors = (width - f + lanes - 1) / lanes, tail = width - f - (vectors - 1) * lanes;
-    if (tail == lanes) {
-        if (vectors == 1) tile.template operator()<1, false>(f, tail);
-        if (vectors == 2) tile.template operator()<2, false>(f, tail);
-        if (vectors == 3) tile.template operator()<3, false>(f, tail);
-    } else {
-        if (vectors == 1) tile.template operator()<1, true>(f, tail);
-        if (vectors == 2) tile.template operator()<2, true>(f, tail);
-        if (vectors == 3) tile.template operator()<3, true>(f, tail);
-        if (vectors == 4) tile.template operator()<4, true>(f, tail);
-    }
+    if (vectors == 1) tile.template operator()<1, true>(f, tail);
+    if (vectors == 2) tile.template operator()<2, true>(f, tail);
+    if (vectors == 3) tile.template operator()<3, true>(f, tail);
+    if (vectors == 4) tile.template operator()<4, true>(f, tail);
+}
+
+// tile.template operator()<Vectors, Partial>(first, last, feature, tail) over the tiles of rows [begin, end): all rows
+// at once where they are one tile, else row by row, so that what is read of a source is read together.
+template <class T, int Widest, class F>
+inline void for_tiles(int64_t width, int64_t begin, int64_t end, const F& tile) {
+    constexpr int64_t lanes = Lanes<T>::lanes;
+    const int64_t step = width <= 4 * lanes || width == Widest * lanes ? std::max<int64_t>(1, end - begin) : 1;
+    for (int64_t i = begin; i < end; i += step)
+        for_row_tiles<T, Widest>(width, [&]<int Vectors, bool Partial>(int64_t feature, int64_t tail) {
+            tile.template operator()<Vectors, Partial>(i, i + step, feature, tail);
+        });
 }
 
 }  // namespace

@@ -48,16 +48,14 @@ struct FloatLanes : nn::Vector {
         _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
     }
     // Weights of at most `lanes` heads in one register, and each feature's own of them.
-    static constexpr bool spreads = true;
     using Map = __m256i;
     static Map map(const int32_t* head) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(head)); }
     static Register load_weights(const float* p, int64_t heads) { return load_partial(p, heads); }
     static Register spread(Register weights, Map map) { return _mm256_permutevar8x32_ps(weights, map); }
-    // Where `value` is better than `best`, or is NaN, it takes its place, and `at` that of `where`.
-    template <bool least>
+    // Where `value` is more than `best`, or is NaN, it takes its place, and `at` that of `where`.
     static void take(Register& best, Index& where, Register value, Index at) {
-        const Register better = _mm256_or_ps(_mm256_cmp_ps(value, best, least ? _CMP_LT_OQ : _CMP_GT_OQ),
-                                             _mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+        const Register better =
+            _mm256_or_ps(_mm256_cmp_ps(value, best, _CMP_GT_OQ), _mm256_cmp_ps(value, value, _CMP_UNORD_Q));
         best = _mm256_blendv_ps(best, value, better);
         where = _mm256_blendv_epi8(where, at, _mm256_castps_si256(better));
     }
@@ -95,7 +93,6 @@ struct Lanes<double> {
     }
 
     // Every weight moves as two halves.
-    static constexpr bool spreads = true;
     using Map = __m256i;
     static Map map(const int32_t* head) {
         return _mm256_setr_epi32(2 * head[0], 2 * head[0] + 1, 2 * head[1], 2 * head[1] + 1, 2 * head[2],
@@ -112,10 +109,9 @@ struct Lanes<double> {
         store(whole, v);
         std::copy(whole, whole + count, p);
     }
-    template <bool least>
     static void take(Register& best, Index& where, Register value, Index at) {
-        const Register better = _mm256_or_pd(_mm256_cmp_pd(value, best, least ? _CMP_LT_OQ : _CMP_GT_OQ),
-                                             _mm256_cmp_pd(value, value, _CMP_UNORD_Q));
+        const Register better =
+            _mm256_or_pd(_mm256_cmp_pd(value, best, _CMP_GT_OQ), _mm256_cmp_pd(value, value, _CMP_UNORD_Q));
         best = _mm256_blendv_pd(best, value, better);
         const __m256 wide = _mm256_castpd_ps(better);  // every lane twice: keep one half of each
         const __m128 narrow = _mm_shuffle_ps(_mm256_castps256_ps128(wide), _mm256_extractf128_ps(wide, 1), 0b10001000);
@@ -126,7 +122,6 @@ struct Lanes<double> {
 template <class T>
 struct RingLanes : ring::Vector<T> {
     using typename ring::Vector<T>::Register;
-    static constexpr bool spreads = false;
     using Map = int;
     static Register multiply_add(Register a, Register b, Register c) {
         return ring::Vector<T>::add(ring::Vector<T>::multiply(a, b), c);

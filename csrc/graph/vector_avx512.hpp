@@ -42,16 +42,14 @@ struct FloatLanes : nn::Vector {
         _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
     }
     // Weights of at most `lanes` heads in one register, and each feature's own of them.
-    static constexpr bool spreads = true;
     using Map = __m512i;
     static Map map(const int32_t* head) { return _mm512_loadu_si512(head); }
     static Register load_weights(const float* p, int64_t heads) { return load_partial(p, heads); }
     static Register spread(Register weights, Map map) { return _mm512_permutexvar_ps(map, weights); }
-    // Where `value` is better than `best`, or is NaN, it takes its place, and `at` that of `where`.
-    template <bool least>
+    // Where `value` is more than `best`, or is NaN, it takes its place, and `at` that of `where`.
     static void take(Register& best, Index& where, Register value, Index at) {
-        const __mmask16 better = _mm512_cmp_ps_mask(value, best, least ? _CMP_LT_OQ : _CMP_GT_OQ) |
-                                 _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+        const __mmask16 better =
+            _mm512_cmp_ps_mask(value, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
         best = _mm512_mask_mov_ps(best, better, value);
         where = _mm512_mask_mov_epi32(where, better, at);
     }
@@ -83,7 +81,6 @@ struct Lanes<double> {
         out[0] = sum(a), out[1] = sum(b), out[2] = sum(c), out[3] = sum(d);
     }
 
-    static constexpr bool spreads = true;
     using Map = __m512i;
     static Map map(const int32_t* head) {
         return _mm512_cvtepi32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(head)));
@@ -93,10 +90,9 @@ struct Lanes<double> {
     static Index index(int32_t v) { return _mm256_set1_epi32(v); }
     static void store(int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
     static void store_partial(int32_t* p, Index v, int64_t count) { _mm256_mask_storeu_epi32(p, mask(count), v); }
-    template <bool least>
     static void take(Register& best, Index& where, Register value, Index at) {
-        const __mmask8 better = _mm512_cmp_pd_mask(value, best, least ? _CMP_LT_OQ : _CMP_GT_OQ) |
-                                _mm512_cmp_pd_mask(value, value, _CMP_UNORD_Q);
+        const __mmask8 better =
+            _mm512_cmp_pd_mask(value, best, _CMP_GT_OQ) | _mm512_cmp_pd_mask(value, value, _CMP_UNORD_Q);
         best = _mm512_mask_mov_pd(best, better, value);
         where = _mm256_mask_mov_epi32(where, better, at);
     }
@@ -105,7 +101,6 @@ struct Lanes<double> {
 template <class T>
 struct RingLanes : ring::Vector<T> {
     using typename ring::Vector<T>::Register;
-    static constexpr bool spreads = false;
     using Map = int;
     static Register multiply_add(Register a, Register b, Register c) {
         return ring::Vector<T>::add(ring::Vector<T>::multiply(a, b), c);

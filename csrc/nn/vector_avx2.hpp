@@ -38,9 +38,12 @@ struct Vector {
     // The first `count` (1..lanes) elements; the other lanes are zero, or left alone in memory.
     static Register load_partial(const float* p, int64_t count) { return _mm256_maskload_ps(p, mask(count)); }
     static Register load_partial(const Bf16* p, int64_t count) {
-        Bf16 whole[lanes] = {};
-        std::memcpy(whole, p, static_cast<size_t>(count) * sizeof(Bf16));
-        return load(whole);
+        // In pairs, and the last one by itself.
+        const __m128i pairs = _mm_cmpgt_epi32(_mm_set1_epi32(static_cast<int>(count / 2)), _mm_setr_epi32(0, 1, 2, 3));
+        const __m128i last =
+            _mm_cmpeq_epi16(_mm_set1_epi16(static_cast<short>(count - 1)), _mm_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7));
+        const __m128i whole = _mm_maskload_epi32(reinterpret_cast<const int*>(p), pairs);
+        return widen(_mm_blendv_epi8(whole, _mm_set1_epi16(static_cast<short>(p[count - 1].bits)), last));
     }
     static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
     static void store(Bf16* p, Register v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow(v)); }

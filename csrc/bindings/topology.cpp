@@ -1,6 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -9,6 +11,7 @@
 #include "topology/barcode.hpp"
 #include "topology/events.hpp"
 #include "topology/flag.hpp"
+#include "topology/image.hpp"
 #include "topology/representatives.hpp"
 #include "topology/series.hpp"
 
@@ -155,6 +158,50 @@ py::tuple series_barcode(int32_t nodes, const Array<int64_t>& start, const Array
     return py::make_tuple(give(std::move(bars)), give(work));
 }
 
+// Tensors come as addresses, which moiety.ops has checked and keeps alive.
+template <class T>
+T* pointer(uintptr_t address) {
+    check(address % alignof(T) == 0, "images: expected the address of a tensor, got ", address);
+    return reinterpret_cast<T*>(address);
+}
+
+template <class T>
+topology::Factors<T> factors(int64_t images, int64_t rights, int64_t terms, int64_t side, uintptr_t left,
+                             uintptr_t right, uintptr_t own) {
+    check(images >= 0 && rights >= 0 && terms >= 0 && side >= 1, "images: expected counts >= 0 and a side >= 1, got ",
+          images, ", ", rights, ", ", terms, ", ", side);
+    return {images, rights, terms, side, pointer<const T>(left), pointer<const T>(right), pointer<const int64_t>(own)};
+}
+
+// left: one address, or those of counts, weights and the factors of deaths.
+template <class T>
+void render(std::tuple<int64_t, int64_t, int64_t, int64_t> sizes,
+            std::variant<uintptr_t, std::tuple<uintptr_t, uintptr_t, uintptr_t>> left, uintptr_t right, uintptr_t own,
+            bool scaled, uintptr_t y, uintptr_t at, uintptr_t scale, int threads) {
+    const auto [images, rights, terms, side] = sizes;
+    const py::gil_scoped_release release;
+    const auto* given = std::get_if<uintptr_t>(&left);
+    auto f = factors<T>(images, rights, terms, side, given == nullptr ? 0 : *given, right, own);
+    if (given == nullptr) {
+        const auto [count, weight, up] = std::get<1>(left);
+        f.count = pointer<const int32_t>(count);
+        f.weight = pointer<const T>(weight);
+        f.up = pointer<const T>(up);
+    }
+    topology::render(f, scaled, pointer<T>(y), pointer<int64_t>(at), pointer<T>(scale), threads);
+}
+
+template <class T>
+void render_backward(std::tuple<int64_t, int64_t, int64_t, int64_t> sizes, uintptr_t left, uintptr_t right,
+                     uintptr_t own, uintptr_t y, uintptr_t at, uintptr_t scale, uintptr_t dy, uintptr_t dleft,
+                     uintptr_t dright, int threads) {
+    const auto [images, rights, terms, side] = sizes;
+    const py::gil_scoped_release release;
+    topology::render_backward(factors<T>(images, rights, terms, side, left, right, own), pointer<const T>(y),
+                              pointer<const int64_t>(at), pointer<const T>(scale), pointer<const T>(dy),
+                              pointer<T>(dleft), pointer<T>(dright), threads);
+}
+
 }  // namespace
 
 void register_topology(py::module_& parent) {
@@ -181,4 +228,8 @@ void register_topology(py::module_& parent) {
           py::arg("mode"), py::arg("max_dimension"), py::arg("chunk"), py::arg("block"), py::arg("alive"));
     m.def("barcode", &barcode, py::arg("cells"), py::arg("max_dimension"), py::arg("compressed"), py::arg("block"),
           py::arg("alive"));
+    m.def("render_f32", &render<float>);
+    m.def("render_f64", &render<double>);
+    m.def("render_backward_f32", &render_backward<float>);
+    m.def("render_backward_f64", &render_backward<double>);
 }

@@ -47,3 +47,40 @@ def series_barcode(
 def barcode(
     cells: Cells, max_dimension: int, compressed: bool, block: int, alive: float
 ) -> tuple[_Bars, dict[str, int]]: ...
+
+# Tensors as addresses; sizes: images, right factors, terms, side (csrc/topology/image.hpp).
+_Sizes = tuple[int, int, int, int]
+_Left = int | tuple[int, int, int]  # a factor, or counts, weights and the factors of deaths
+
+def render_f32(
+    sizes: _Sizes, left: _Left, right: int, own: int, scaled: bool, y: int, at: int, scale: int, threads: int
+) -> None: ...
+def render_f64(
+    sizes: _Sizes, left: _Left, right: int, own: int, scaled: bool, y: int, at: int, scale: int, threads: int
+) -> None: ...
+def render_backward_f32(
+    sizes: _Sizes,
+    left: int,
+    right: int,
+    own: int,
+    y: int,
+    at: int,
+    scale: int,
+    dy: int,
+    dleft: int,
+    dright: int,
+    threads: int,
+) -> None: ...
+def render_backward_f64(
+    sizes: _Sizes,
+    left: int,
+    right: int,
+    own: int,
+    y: int,
+    at: int,
+    scale: int,
+    dy: int,
+    dleft: int,
+    dright: int,
+    threads: int,
+) -> None: ...

@@ -8,6 +8,7 @@ from moiety.ops.graph_spmm import spmm
 from moiety.ops.hypergraph_energy import hypergraph_energy
 from moiety.ops.hypergraph_smooth import hypergraph_smooth
 from moiety.ops.quadratic import quadratic
+from moiety.ops.separable_images import separable_images
 
 __all__ = [
     "CudaModuleMissing",
@@ -18,5 +19,6 @@ __all__ = [
     "quadratic",
     "sddmm",
     "segment_reduce",
+    "separable_images",
     "spmm",
 ]

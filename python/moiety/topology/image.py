@@ -2,8 +2,8 @@
 
 A bar (b, d) contributes g(d - b) times a Gaussian bump, and the bump is a function of one coordinate times one of the
 other. Bars of a window of W steps have their ends on the half-integers 0, 1/2, ..., W - 1, so that a barcode is a
-histogram H (2W, 2W) of integers and its image is K_y (g H)^T K_x^T with K (resolution, 2W). Bars with any ends are the
-same product with one column a bar.
+histogram H (2W, 2W) of integers and its image is K_y^T (g H)^T K_x with K (2W, resolution). Bars with any ends are the
+same product with one row a bar. `moiety.ops.separable_images` multiplies and scales.
 
 code:  what Z-GCNETs' authors compute. Axes birth and death, sampled at `resolution` points from the least to the
        largest birth (death) of the window; the bump is exp(-((x - b)^2 + (y - d)^2) / bandwidth); each image is scaled
@@ -17,12 +17,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from moiety.ops import graph_common as common
+from moiety.ops.separable_images import histogram_images, separable_images
 
 if TYPE_CHECKING:
     from moiety.topology import Barcode
@@ -116,22 +120,28 @@ def image_of_histograms(
     if counts.ndim != 3 or counts.shape[1] != counts.shape[2] or counts.shape[1] % 2:
         raise ValueError(f"expected histograms (B, 2 window, 2 window), got {tuple(counts.shape)}")
     size = counts.shape[1]
-    times = torch.arange(size, dtype=dtype) / 2
-    persistence = times - times[:, None]  # of birth i and death j
-    weights = weigh(persistence.clamp(min=0), weight)
-    heights = counts.to(dtype) * weights
+    make = constant if common.plain(counts) else computed
+    table = (make if isinstance(weight, float | int) else computed)(weights, size, weight, dtype)
+    if isinstance(bandwidth, Tensor) and common.needs_gradient(bandwidth):
+        make = computed
+    elif isinstance(bandwidth, Tensor):
+        bandwidth = bandwidth.item()
     if variant == "paper":
         at = torch.arange(size)
         death = at[:, None] + at  # of birth i and persistence j
-        inside = (death < size).to(dtype)
-        heights = heights.gather(2, death.clamp(max=size - 1).expand(len(counts), -1, -1)) * inside
-        kernel = integrals(edges(size // 2, resolution, dtype), times, bandwidth)
-        return kernel @ heights.transpose(1, 2) @ kernel.t()
+        inside, death = death < size, death.clamp(max=size - 1)
+        counts = counts.to(torch.int32).gather(2, death.expand(len(counts), -1, -1)) * inside
+        one = make(window_integrals, size, resolution, bandwidth, dtype)[None]
+        return histogram_images(counts, table.gather(1, death), one, one, torch.zeros(len(counts), dtype=torch.int64))
     if span is None:
         span = torch.from_numpy(spans(counts.numpy()))
-    different, own = torch.unique(span.to(dtype), dim=0, return_inverse=True)  # most windows have the same axes
-    across, up = (gaussians(points, times, bandwidth)[own] for points in axes(different, resolution))
-    return scaled(up @ heights.transpose(1, 2) @ across.transpose(1, 2))
+    places: dict[tuple[float, ...], int] = {}
+    own = [places.setdefault(tuple(row), len(places)) for row in span.to(dtype).tolist()]
+    if len(places) > 1:
+        make = computed
+    across, up = make(window_gaussians, tuple(places), size, resolution, bandwidth, dtype)
+    groups = None if len(places) == len(own) else torch.tensor(own)
+    return histogram_images(counts, table, up, across, groups, scaled=True)
 
 
 def image_of_bars(
@@ -151,16 +161,16 @@ def image_of_bars(
     if bars.ndim != 3 or bars.shape[2] != 2 or not bars.is_floating_point():
         raise ValueError(f"expected bars (B, n, 2) of floating point, got {bars.dtype} {tuple(bars.shape)}")
     births, deaths = bars.unbind(2)
-    heights = weigh((deaths - births).clamp(min=0), weight).unsqueeze(1)  # (B, 1, n)
+    heights = weigh((deaths - births).clamp(min=0), weight).unsqueeze(2)  # (B, n, 1)
     if variant == "paper":
         pixels = edges(window, resolution, bars.dtype)
         across, up = integrals(pixels, births, bandwidth), integrals(pixels, deaths - births, bandwidth)
-        return (up * heights) @ across.transpose(1, 2)
+        return separable_images(up * heights, across)
     if span is None:
         span = span_of_bars(bars.detach())
     over, along = axes(span.to(bars.dtype), resolution)
-    across, up = gaussians(over, births[:, None], bandwidth), gaussians(along, deaths[:, None], bandwidth)
-    return scaled((up * heights) @ across.transpose(1, 2))
+    across, up = gaussians(over, births, bandwidth), gaussians(along, deaths, bandwidth)
+    return separable_images(up * heights, across, scaled=True)
 
 
 def stability_constant(
@@ -197,16 +207,53 @@ def weigh(persistence: Tensor, weight: Weight) -> Tensor:
     return torch.where(persistence > 0, persistence**weight, torch.zeros_like(persistence))
 
 
+@lru_cache(maxsize=64)
+def constant(make: Callable[..., Any], *arguments: Any) -> Any:
+    """What `make` makes of numbers alone: most windows have the same axes, and a small image takes less time than the
+    Gaussians along them."""
+    with torch.inference_mode(False):
+        return make(*arguments)
+
+
+def computed(make: Callable[..., Any], *arguments: Any) -> Any:
+    """The same where the arguments are learned or the result is not asked for again."""
+    return make(*arguments)
+
+
+def half_steps(size: int, dtype: torch.dtype) -> Tensor:
+    return torch.arange(size, dtype=dtype) / 2
+
+
+def weights(size: int, weight: Weight, dtype: torch.dtype) -> Tensor:
+    """Of a histogram's bars by birth and death, (size, size)."""
+    times = half_steps(size, dtype)
+    return weigh((times - times[:, None]).clamp(min=0), weight)
+
+
+def window_integrals(size: int, resolution: int, bandwidth: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """Of a bump at every half step over the pixels of one axis, (size, resolution)."""
+    return integrals(edges(size // 2, resolution, dtype), half_steps(size, dtype), bandwidth)
+
+
+def window_gaussians(
+    span: Sequence[Sequence[float]], size: int, resolution: int, bandwidth: float | Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """At every half step along the axes of each of the spans (G, 4): of births and of deaths, (G, size, resolution)."""
+    over, along = axes(torch.tensor(span, dtype=dtype).view(-1, 4), resolution)
+    times = half_steps(size, dtype)
+    return gaussians(over, times, bandwidth), gaussians(along, times, bandwidth)
+
+
 def edges(window: int, resolution: int, dtype: torch.dtype) -> Tensor:
     """Of the pixels of one axis over [0, window), (resolution + 1,)."""
     return torch.linspace(0, window, resolution + 1, dtype=dtype)
 
 
 def integrals(pixels: Tensor, centres: Tensor, bandwidth: float | Tensor) -> Tensor:
-    """Of exp(-(x - c)^2 / (2 bandwidth^2)) over each pixel, (..., resolution, n) for centres (..., n)."""
+    """Of exp(-(x - c)^2 / (2 bandwidth^2)) over each pixel, (..., n, resolution) for centres (..., n)."""
     scale = bandwidth * math.sqrt(2)
-    below = torch.erf((pixels[:, None] - centres.unsqueeze(-2)) / scale)
-    return bandwidth * math.sqrt(math.pi / 2) * below.diff(dim=-2)
+    below = torch.erf((pixels - centres.unsqueeze(-1)) / scale)
+    return bandwidth * math.sqrt(math.pi / 2) * below.diff(dim=-1)
 
 
 def axes(span: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
@@ -218,15 +265,10 @@ def axes(span: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
 
 
 def gaussians(points: Tensor, centres: Tensor, bandwidth: float | Tensor) -> Tensor:
-    """exp(-(x - c)^2 / bandwidth), (B, resolution, n) for points (B, resolution) and centres (n,) or (B, 1, n)."""
-    return torch.exp(-((points[:, :, None] - centres) ** 2) / bandwidth)
-
-
-def scaled(images: Tensor) -> Tensor:
-    """Each image to [0, 1]; one that is the same everywhere to 0. Without gradients in place."""
-    low, high = images.amin((1, 2), keepdim=True), images.amax((1, 2), keepdim=True)
-    scale = 1 / torch.where(high > low, high - low, torch.ones_like(high))
-    return (images - low) * scale if images.requires_grad else images.sub_(low).mul_(scale)
+    """exp(-(x - c)^2 / bandwidth), (B, n, resolution) for points (B, resolution) and centres (n,) or (B, n); 0 where it
+    is below the least normal number, with which processors are slow."""
+    exponent = -((points[:, None] - centres.unsqueeze(-1)) ** 2) / bandwidth
+    return torch.exp(exponent).masked_fill(exponent < math.log(torch.finfo(exponent.dtype).tiny), 0.0)
 
 
 def span_of_bars(bars: Tensor) -> Tensor:

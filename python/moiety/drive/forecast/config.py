@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["ForecastConfig", "ForecastFitConfig", "ForecastModelConfig", "SeriesConfig", "TopologyConfig",
+__all__ = ["ForecastConfig", "ForecastFitConfig", "ForecastModelConfig", "Residual", "SeriesConfig", "TopologyConfig",
            "WindowConfig"]  # fmt: skip
+
+Residual = Literal["none", "last", "median"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ForecastFitConfig:
     schedule: Literal["constant", "cosine"] = "constant"  # of the learning rate, down to 0 with the last epoch
     weight_decay: float = 0.0
     loss: Literal["mae", "huber", "mse"] = "mae"  # of scaled values
-    residual: bool = False  # what is learned is the change against the last value read
+    residual: Residual = "none"  # what is learned is the change against the last value read, or the median of all read
     clip: float = 5.0  # largest norm of the gradient
     patience: int = 20  # epochs without a better validation after which training ends; 0: it goes on to the last
 

@@ -11,7 +11,13 @@ from .windows import Windows
 
 __all__ = ["BASELINES", "Errors", "baseline", "errors"]
 
-BASELINES = {"last": "last value", "zero": "0", "one": "1", "mean": "mean of the training steps"}
+BASELINES = {
+    "last": "last value",
+    "median": "median of the values read",
+    "zero": "0",
+    "one": "1",
+    "mean": "mean of the training steps",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,6 @@ def errors(forecast: Tensor, y: Tensor) -> Errors:
 def baseline(name: str, windows: Windows, starts: Tensor) -> Errors:
     """Of one of `BASELINES` on the windows that begin at `starts`."""
     batch = windows.batch(starts)
-    values = {"last": windows.unscaled(batch.last), "zero": torch.zeros(()), "one": torch.ones(()),
-              "mean": torch.tensor(windows.mean)}  # fmt: skip
+    values = {"last": windows.unscaled(batch.base("last")), "median": windows.unscaled(batch.base("median")),
+              "zero": torch.zeros(()), "one": torch.ones(()), "mean": torch.tensor(windows.mean)}  # fmt: skip
     return errors(values[name].expand_as(batch.y), batch.y)

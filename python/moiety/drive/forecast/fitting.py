@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint import Checkpoint
-from .config import ForecastFitConfig
+from .config import ForecastFitConfig, Residual
 from .images import Images
 from .windows import Batch, Windows
 
@@ -35,7 +35,7 @@ class Fitted:
 class Forecaster(nn.Module):
     """A network with the images that it reads, from batches to scaled forecasts (B, horizon, N, 1)."""
 
-    def __init__(self, network: nn.Module, images: Images | None, residual: bool) -> None:
+    def __init__(self, network: nn.Module, images: Images | None, residual: Residual = "none") -> None:
         super().__init__()
         self.network, self.residual = network, residual
         self.image = None if images is None else images.layer()
@@ -49,7 +49,11 @@ class Forecaster(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         zpi = None if self.image is None else self.image(*self.images_of(batch.starts))
         found: Tensor = self.network(batch.x, zpi)
-        return found + batch.last if self.residual else found
+        return self.whole(found, batch)
+
+    def whole(self, found: Tensor, batch: Batch) -> Tensor:
+        """The forecast (B, horizon, N, 1) from what the network says of a batch."""
+        return found if self.residual == "none" else found + batch.base(self.residual)
 
 
 def fit(

@@ -227,9 +227,11 @@ def summary(out: Path, results: ForecastResults) -> str:
         f"{out}: {len(results.outcomes)} networks trained, {results.spent:.0f} s of work; test errors over "
         f"{series['horizon']} steps, {series['unit']}"
     ]
-    for name, words in BASELINES.items():
+    for name in results.baselines:
         found = results.baseline(name)
-        lines.append(f"{words}: MAE {found.all_mae:.3f}, RMSE {found.all_rmse:.3f}, MAPE {found.all_mape:.2f} %")
+        lines.append(
+            f"{BASELINES[name]}: MAE {found.all_mae:.3f}, RMSE {found.all_rmse:.3f}, MAPE {found.all_mape:.2f} %"
+        )
     for model in results.models:
         own = results.of(model)
         (mae, e), (rmse, f), (mape, g) = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,12 +18,17 @@ __all__ = ["Batch", "Windows"]
 
 @dataclass(frozen=True)
 class Batch:
-    """x (B, lag, N, channels) scaled, last (B, 1, N, 1) scaled, y (B, horizon, N, 1) as it is, and the first steps."""
+    """x (B, lag, N, channels) scaled; of what is forecast the steps read (B, lag, N, 1) scaled and y (B, horizon, N, 1)
+    as it is; and the first steps."""
 
     x: Tensor
-    last: Tensor
+    past: Tensor
     y: Tensor
     starts: Tensor
+
+    def base(self, kind: Literal["last", "median"]) -> Tensor:
+        """The last of the steps read, or of each node the median of them (B, 1, N, 1), scaled."""
+        return self.past[:, -1:] if kind == "last" else self.past.median(1, keepdim=True).values
 
 
 class Windows:
@@ -69,8 +75,7 @@ class Windows:
     def batch(self, starts: Tensor) -> Batch:
         at = starts[:, None]
         read, ahead = at + torch.arange(self.lag), at + self.lag + torch.arange(self.horizon)
-        last = (self._targets[starts + self.lag - 1] - self.mean) / self.spread
-        return Batch(self._inputs[read], last.unsqueeze(1), self._targets[ahead], starts)
+        return Batch(self._inputs[read], self.scaled(self._targets[read]), self._targets[ahead], starts)
 
     def scaled(self, y: Tensor) -> Tensor:
         return (y - self.mean) / self.spread

@@ -118,9 +118,9 @@ class ForecastRun:
 
     def _table(self, sign: str) -> tuple[list[str], list[list[str]]]:
         results, rows = self.results, []
-        for name, words in BASELINES.items():
+        for name in results.baselines:
             found = results.baseline(name)
-            rows.append([words, "", "", *(f"{getattr(found, key):.3f}" for key, _ in MEASURES)])
+            rows.append([BASELINES[name], "", "", *(f"{getattr(found, key):.3f}" for key, _ in MEASURES)])
         for model, about in results.models.items():
             own = results.of(model)
             cells = [mean_and_deviation(own, lambda o, key=key: getattr(o, key)) for key, _ in MEASURES]  # type: ignore[misc]

@@ -37,13 +37,14 @@ Hypergraph make_hypergraph(int64_t nodes, int64_t hyperedges, int64_t incidences
           " hyperedges=", hyperedges, " incidences=", incidences);
     check(member_start != 0 && holder_start != 0 && (incidences == 0 || (member != 0 && holder != 0 && place != 0)),
           "hypergraph: expected addresses of pointers and indices, got none");
-    const Hypergraph h{
+    Hypergraph h{
         {hyperedges, nodes, pointer<const int64_t>(member_start, "indptr"), pointer<const int32_t>(member, "indices")},
         {nodes, hyperedges, pointer<const int64_t>(holder_start, "indptr"), pointer<const int32_t>(holder, "indices")},
         pointer<const int64_t>(place, "place"),
         pointer<const double>(weight, "weight")};
     const py::gil_scoped_release release;
     hypergraph::validate(h, incidences);
+    h.mediated = hypergraph::mediated_degrees(h);
     return h;
 }
 

@@ -1,7 +1,9 @@
 #include "hypergraph/hypergraph.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/check.hpp"
@@ -26,22 +28,65 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
     return weight * static_cast<double>(loop ? 2 * size : size - 1);
 }
 
-// Marks the places of both ends.
-void mark_ends(const Hypergraph& h, int64_t e, int32_t first, int32_t second, uint8_t* at_end) {
-    const int32_t* column = h.members.column;
-    const int64_t end = h.members.row_start[e + 1];
-    int64_t first_at = -1, second_at = -1;
-    for (int64_t k = h.members.row_start[e]; k < end; ++k) {
-        const int32_t node = column[k];
-        first_at = node == first ? k : first_at;
-        second_at = node == second ? k : second_at;
+// Whether e adds nothing although its nodes differ in number: mediated degrees count it.
+bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators && !rule.code && loop && size > 1; }
+
+// What ends add to the degrees of nodes [begin, end), which hold what mediators add, and take off `own`, if there is
+// one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out.
+template <class T>
+void add_ends(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_t begin, int64_t end, double* degree,
+              T* own) {
+    for (int64_t e = 0; e < h.hyperedges(); ++e) {
+        const Star<T>& s = star[e];
+        const bool loop = s.loop();
+        const double weight = edge_weight(h, rule, e, loop);
+        const double more = edge_reach(rule, weight, s.size, loop) - (rule.mediators ? 2 * weight : 0);
+        for (int j = 0; j < 2 - loop; ++j) {
+            const int32_t v = s.end[j];
+            if (v < begin || v >= end) continue;
+            degree[v] += more;
+            if (own != nullptr && !loop) own[v] -= static_cast<T>(weight);
+        }
     }
-    check(first_at >= 0 && second_at >= 0, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ", first,
-          " and ", second, " of hyperedge ", e, ", which does not hold both");
-    at_end[h.place[first_at]] = at_end[h.place[second_at]] = 1;
+}
+
+// The row sums of A + I before ends add theirs.
+template <class T>
+Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star, bool any_silent) {
+    Buffer<double> degree(h.nodes());
+    if (rule.mediators && h.mediated != nullptr && !any_silent) {
+        std::copy(h.mediated->data(), h.mediated->data() + h.nodes(), degree.data());
+        return degree;
+    }
+    std::fill(degree.data(), degree.data() + h.nodes(), 1.0);
+    if (!rule.mediators) return degree;
+    for (int64_t e = 0; e < h.hyperedges(); ++e) {
+        const double weight = edge_weight(h, rule, e, star != nullptr && star[e].loop());
+        for (int64_t k = h.members.row_start[e]; k < h.members.row_start[e + 1]; ++k)
+            degree[h.members.column[k]] += 2 * weight;
+    }
+    return degree;
 }
 
 }  // namespace
+
+std::shared_ptr<const Buffer<double>> mediated_degrees(const Hypergraph& h) {
+    return std::make_shared<const Buffer<double>>(start_degrees<float>(h, Rule{true, false}, nullptr, false));
+}
+
+Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second) {
+    const int32_t* column = h.members.column;
+    const int64_t end = h.members.row_start[e + 1];
+    Places found{-1, -1};
+    for (int64_t k = h.members.row_start[e]; k < end; ++k) {
+        const int32_t node = column[k];
+        found.first = node == first ? k : found.first;
+        found.second = node == second ? k : found.second;
+    }
+    check(found.first >= 0 && found.second >= 0, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ",
+          first, " and ", second, " of hyperedge ", e, ", which does not hold both");
+    return found;
+}
 
 void validate(const Hypergraph& h, int64_t incidences) {
     graph::validate(h.members, incidences);
@@ -70,40 +115,51 @@ void validate(const Hypergraph& h, int64_t incidences) {
 }
 
 template <class T>
-Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
-    Stars<T> stars{rule, Buffer<Star<T>>(h.hyperedges()), Buffer<uint8_t>(h.members.edges()), Buffer<T>(h.nodes()),
-                   Buffer<T>(h.nodes())};
-    std::fill(stars.at_end.data(), stars.at_end.data() + stars.at_end.size(), uint8_t{0});
-    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
+Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads) {
+    Stars<T> stars{rule, Buffer<Star<T>>(h.hyperedges()), {}, Buffer<T>(h.nodes()), Buffer<T>(own ? h.nodes() : 0)};
+    std::atomic<bool> any_silent{false};
+    parallel_for(h.hyperedges(), 1 << 15, threads, [&](int64_t begin, int64_t end) {
+        bool silent_here = false;
         for (int64_t e = begin; e < end; ++e) {
             const int32_t first = pairs.first[e], second = pairs.second[e];
-            mark_ends(h, e, first, second, stars.at_end.data());
-            const double weight = edge_weight(h, rule, e, first == second);
-            const double reach = edge_reach(rule, weight, h.size(e), first == second);
-            stars.star[e] = {{first, second}, static_cast<T>(weight), static_cast<T>(reach)};
+            const int64_t size = h.size(e);
+            const bool loop = first == second;
+            if (std::min(first, second) < 0 || std::max(first, second) >= h.nodes()) find_pair(h, e, first, second);
+            stars.star[e] = {h.members.row_start[e],
+                             static_cast<int32_t>(size),
+                             {first, second},
+                             static_cast<T>(edge_weight(h, rule, e, loop))};
+            silent_here |= silent(rule, size, loop);
+        }
+        if (silent_here) any_silent = true;
+    });
+    Buffer<double> degree = start_degrees(h, rule, stars.star.data(), any_silent);
+    std::fill(stars.own.data(), stars.own.data() + stars.own.size(), T{1});
+    parallel_for(h.nodes(), 1 << 16, threads, [&](int64_t begin, int64_t end) {
+        add_ends(h, rule, stars.star.data(), begin, end, degree.data(), stars.own.data());
+        double most = 0;
+        for (int64_t v = begin; v < end; ++v) {
+            most = std::max(most, degree[v]);
+            stars.scale[v] = 1 / std::sqrt(static_cast<T>(degree[v]));
+        }
+        check(most <= static_cast<double>(std::numeric_limits<T>::max()),
+              "hypergraph: expected weights whose sums a Laplacian's numbers hold, got ", most, " at a node");
+    });
+    return stars;
+}
+
+template <class T>
+Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
+    Stars<T> stars = weigh<T>(h, rule, pairs, true, threads);
+    stars.at_end = Buffer<uint8_t>(h.members.edges());
+    uint8_t* at_end = stars.at_end.data();
+    std::fill(at_end, at_end + stars.at_end.size(), uint8_t{0});
+    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
+        for (int64_t e = begin; e < end; ++e) {
+            const Places at = find_pair(h, e, pairs.first[e], pairs.second[e]);
+            at_end[h.place[at.first]] = at_end[h.place[at.second]] = 1;
         }
     });
-    const Star<T>* star = stars.star.data();
-    const uint8_t* at_end = stars.at_end.data();
-    const int32_t* hyperedge = h.holders.column;
-    const T between = rule.mediators ? 2 : 0;  // edges of a mediator
-    graph::for_rows(h.holders.row_start, h.nodes(), 4, threads,
-                    [&, star, at_end, hyperedge, between](int64_t begin, int64_t end) {
-                        for (int64_t v = begin; v < end; ++v) {
-                            double degree = 1;
-                            T own = 1;
-                            const int64_t last = h.holders.row_start[v + 1];
-                            for (int64_t k = h.holders.row_start[v]; k < last; ++k) {
-                                // No branch: who is an end is hard to foresee.
-                                const Star<T>& s = star[hyperedge[k]];
-                                const T is_end = static_cast<T>(at_end[k]), as_mediator = between * s.weight;
-                                degree += static_cast<double>(as_mediator + is_end * (s.reach - as_mediator));
-                                own -= is_end * static_cast<T>(!s.loop()) * s.weight;
-                            }
-                            stars.scale[v] = 1 / std::sqrt(static_cast<T>(degree));
-                            stars.own[v] = own;
-                        }
-                    });
     return stars;
 }
 
@@ -115,7 +171,7 @@ Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_b
                          Buffer<uint64_t>(h.nodes()), Buffer<uint64_t>(h.nodes())};
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
         const Star<double>& s = stars.star[e];
-        ring.star[e] = {{s.end[0], s.end[1]}, fixed(s.weight), fixed(s.reach)};
+        ring.star[e] = {s.begin, s.size, {s.end[0], s.end[1]}, fixed(s.weight)};
     }
     parallel_for(h.nodes(), 1 << 14, threads, [&](int64_t begin, int64_t end) {
         for (int64_t v = begin; v < end; ++v) {
@@ -130,6 +186,8 @@ Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_b
     return ring;
 }
 
+template Stars<float> weigh(const Hypergraph&, const Rule&, const Pairs&, bool, int);
+template Stars<double> weigh(const Hypergraph&, const Rule&, const Pairs&, bool, int);
 template Stars<float> make_stars(const Hypergraph&, const Rule&, const Pairs&, int);
 template Stars<double> make_stars(const Hypergraph&, const Rule&, const Pairs&, int);
 

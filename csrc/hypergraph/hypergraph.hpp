@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/buffer.hpp"
 #include "graph/csr.hpp"
@@ -29,6 +30,8 @@ struct Hypergraph {
     Csr<int32_t> holders;            // the transpose: rows are nodes, columns hyperedges, ascending
     const int64_t* place = nullptr;  // of every incidence of `members`, where it lies in `holders`
     const double* weight = nullptr;  // hyperedges, or null for ones
+    // What `mediated_degrees` made, or null: what no signal changes need not be added up for each.
+    std::shared_ptr<const Buffer<double>> mediated = nullptr;
 
     int64_t nodes() const { return members.columns; }
     int64_t hyperedges() const { return members.rows; }
@@ -38,6 +41,9 @@ struct Hypergraph {
 // Throws Error unless both sides are valid and each other's transpose, every hyperedge has a node and none twice, and
 // weights are finite and positive. Reads everything once.
 void validate(const Hypergraph& h, int64_t incidences);
+
+// The row sums of A + I (nodes) with mediators if every node were a mediator in all of its hyperedges. O(incidences).
+std::shared_ptr<const Buffer<double>> mediated_degrees(const Hypergraph& h);
 
 struct Rule {
     bool mediators = true;
@@ -50,12 +56,14 @@ struct Pairs {
     const int32_t* second;
 };
 
-// What a hyperedge contributes: both ends of its pair, the weight w of its edges (0: nothing), and the sum of the
-// weights of the edges at either end.
+// What a hyperedge contributes: both ends of its pair and the weight w of its edges (0: nothing); and where its nodes
+// are, so that who meets a hyperedge at random reads one cache line of it.
 template <class T>
-struct Star {
+struct alignas(32) Star {
+    int64_t begin;  // among `members`
+    int32_t size;
     int32_t end[2];
-    T weight, reach;
+    T weight;
 
     bool loop() const { return end[0] == end[1]; }
 };
@@ -70,7 +78,19 @@ struct Stars {
     Buffer<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
 };
 
-// T is float or double. O(incidences). Throws Error on a pair with a node that is not in its hyperedge.
+// Everything but `at_end`, and `own` where it is asked for. T is float or double. O(nodes + hyperedges) once
+// h.mediated is there. Throws Error on a node that is none and on sums of weights beyond T; whether both nodes are of
+// their hyperedge is for the caller to find out, who reads the members in any case.
+template <class T>
+Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads);
+
+// Throws Error unless both ends of the pair are nodes of hyperedge e, at positions of `members` that it returns.
+struct Places {
+    int64_t first, second;
+};
+Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second);
+
+// All of it: O(incidences). Throws Error on a pair with a node that is not in its hyperedge.
 template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads);
 

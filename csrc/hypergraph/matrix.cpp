@@ -1,11 +1,19 @@
 #include "hypergraph/matrix.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "hypergraph/merge.hpp"
 
 namespace moiety::hypergraph {
+namespace {
+
+// How far ahead of the incidence at hand its hyperedge is fetched, and then the hyperedge's nodes.
+constexpr int64_t stars_ahead = 24, members_ahead = 12;
+
+}  // namespace
+
 int64_t laplacian_capacity(const Hypergraph& h, const Rule& rule) {
     // Loops, and both directions of 2 |e| - 3 edges, or of one; an end also meets itself.
     return h.nodes() + (rule.mediators ? 4 * (h.members.edges() - h.hyperedges()) : 2 * h.hyperedges());
@@ -20,32 +28,55 @@ int64_t clique_capacity(const Hypergraph& h) {
 template <class T>
 int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
                   T* value, int threads) {
-    const Stars<T> stars = make_stars<T>(h, rule, pairs, threads);
-    const uint8_t* at_end = stars.at_end.data();
+    const Stars<T> stars = weigh<T>(h, rule, pairs, false, threads);
     const Star<T>* star = stars.star.data();
-    const bool mediators = rule.mediators;
+    const int64_t* holder_start = h.holders.row_start;
+    const int32_t *holder = h.holders.column, *members = h.members.column;
+    advise_huge_pages(column, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(int32_t)));
+    advise_huge_pages(value, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(T)));
     const auto most = [&](int64_t begin, int64_t end) {
-        int64_t entries = end - begin;
-        for (int64_t k = h.holders.row_start[begin]; k < h.holders.row_start[end]; ++k) {
-            const int64_t others = h.size(h.holders.column[k]) - 1;
-            entries += mediators ? (at_end[k] != 0 ? others : 2) : at_end[k];
-        }
+        // A mediator meets two nodes, an end all, or one without mediators.
+        int64_t entries = end - begin + (rule.mediators ? 2 * (holder_start[end] - holder_start[begin]) : 0);
+        for (int64_t e = 0; e < h.hyperedges(); ++e)
+            for (const int32_t v : star[e].end)
+                if (v >= begin && v < end) entries += rule.mediators ? star[e].size - 2 : 1;
         return entries;
     };
-    // A mediator meets both ends; an end meets everybody, and without mediators the other end. Where s = i it is both:
-    // it meets everybody twice, and itself by the edge from end to end.
-    const auto part = [=](int64_t k) {
-        const int64_t e = h.holders.column[k], begin = h.members.row_start[e],
-                      size = h.members.row_start[e + 1] - begin;
-        const Star<T>& s = star[e];
-        const bool everybody = at_end[k] != 0 && mediators, adds = s.weight != T{0} && (mediators || at_end[k] != 0);
-        const T weight = everybody && s.loop() ? 2 * s.weight : s.weight;
-        return Part<T>{everybody ? h.members.column + begin : s.end,
-                       adds ? (everybody ? static_cast<int32_t>(size) : 2) : 0, weight,
-                       at_end[k] != 0 && s.loop() ? weight : T{0}};
+    const int64_t last = h.members.edges() - 1;
+    std::atomic<int64_t> ends{0};
+    const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
+        int64_t met = 0;  // ends
+        for (int64_t v = begin; v < end; ++v) {
+            merger.start(v, T{1});
+            T own = 1;
+            for (int64_t k = holder_start[v]; k < holder_start[v + 1]; ++k) {
+                __builtin_prefetch(star + holder[std::min(k + stars_ahead, last)]);
+                __builtin_prefetch(members + star[holder[std::min(k + members_ahead, last)]].begin);
+                const Star<T>& s = star[holder[k]];
+                const bool first = s.end[0] == v, second = s.end[1] == v, is_end = first || second;
+                met += first + second;
+                if (s.weight == T{0}) continue;
+                if (s.loop()) {  // its node meets everybody twice and itself by the edge from end to end
+                    const T weight = 2 * s.weight;
+                    if (is_end) own += weight;
+                    if (rule.mediators) merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 1, weight);
+                } else if (rule.mediators) {  // a mediator meets both ends, an end everybody
+                    merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 2, s.weight);
+                } else if (is_end) {
+                    merger.add(s.end + first, 1, s.weight);
+                }
+            }
+            merger.set_own(own);
+            merger.finish();
+            row_start[v + 1] = merger.end();
+        }
+        ends += met;
     };
-    return merge_rows(h.holders.row_start, h.nodes(), T{1}, stars.scale.data(), row_start, column, value, threads, most,
-                      part);
+    const int64_t entries =
+        merge_rows(holder_start, h.nodes(), stars.scale.data(), row_start, column, value, threads, most, fill);
+    if (ends != 2 * h.hyperedges())  // some pair is of nodes elsewhere: of which hyperedge?
+        for (int64_t e = 0; e < h.hyperedges(); ++e) find_pair(h, e, pairs.first[e], pairs.second[e]);
+    return entries;
 }
 
 template <class T>
@@ -64,15 +95,22 @@ int64_t clique(const Hypergraph& h, bool hgnn, int64_t* row_start, int32_t* colu
             entries += h.size(h.holders.column[k]);
         return entries;
     };
-    const auto part = [&](int64_t k) {
-        const int64_t e = h.holders.column[k], size = h.size(e);
-        const auto weight = static_cast<T>(hgnn ? own_weight(e) / static_cast<double>(size) : own_weight(e));
-        return Part<T>{h.members.column + h.members.row_start[e], static_cast<int32_t>(size), weight,
-                       hgnn ? weight : T{0}};
+    // A clique has no loops: every row begins with one and loses it in the end.
+    const T loop = hgnn ? 0 : 1;
+    const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
+        for (int64_t v = begin; v < end; ++v) {
+            merger.start(v, loop);
+            for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k) {
+                const int64_t e = h.holders.column[k], size = h.size(e);
+                const auto weight = static_cast<T>(hgnn ? own_weight(e) / static_cast<double>(size) : own_weight(e));
+                if (weight != T{0}) merger.add(h.members.column + h.members.row_start[e], size, weight);
+            }
+            merger.finish();
+            row_start[v + 1] = merger.end();
+        }
     };
-    // A clique has no loops: every row begins with one, to which nothing adds, and loses it in the end.
-    const int64_t entries = merge_rows(h.holders.row_start, h.nodes(), hgnn ? T{0} : T{1}, scale.data(), row_start,
-                                       column, value, threads, most, part);
+    const int64_t entries =
+        merge_rows(h.holders.row_start, h.nodes(), scale.data(), row_start, column, value, threads, most, fill);
     if (hgnn) return entries;
     for (int64_t v = 0; v < h.nodes(); ++v) {
         const int64_t begin = row_start[v] + v, end = row_start[v + 1];  // v loops are gone before this row

@@ -1,17 +1,17 @@
 """How well the analyser's seconds fit: every model of the tables on several graphs, predicted and measured.
 
-    python bench/concurrency.py --out bench/CONCURRENCY.md [--machine FILE | --calibrate]
+    python bench/concurrency.py [--machine FILE | --calibrate] [--note TEXT] [--out bench/CONCURRENCY.md]
 
 One thread, CPU time of the process; models and graphs in turns, the least of all passes counts. Nothing is checked.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
+import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,14 @@ from moiety.cost.concurrency.calibration import random_graph
 from moiety.cost.concurrency.roofline import Machine, default_machine
 from moiety.cost.concurrency.zoo import build
 from moiety.models import create_model
+from sheet import Results, Row, Sheet, at_least, at_most, header, raw_of
 
+SHEET = Sheet(
+    "CONCURRENCY",
+    "Predicted and measured times of graph networks",
+    "One forward pass, one thread, CPU time, the least of all passes; no rate was fitted to a pair of the table.",
+    4,
+)
 REGISTRY = ("gcn", "graphsage", "gat", "gin", "sgc", "appnp")
 OTHERS = ("commnet", "attention", "agnn", "monet", "g-gcn", "sage-pool", "edgeconv-1", "edgeconv-5", "cheb", "deepwalk")
 # nodes, degree, skewed, features, features between layers, results
@@ -103,20 +110,18 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def report(rows: list[dict[str, Any]], rates: Machine, note: str, before: str, command: str) -> str:
+def report(rows: list[dict[str, Any]], rates: Machine, results: Results, load: str) -> str:
     s = summary(rows)
+    missed = ", ".join(f"{kind} {error:.0%}" for kind, error in rates.errors.items())
+    made = f"{rates.name}, {rates.made.get('date', '')}, {rates.made.get('samples', 0)} samples"
+    facts = header(results["machine"], **{"load average (1 / 5 min)": load, "rates": f"{made}, which miss by {missed}"})
     lines = [
-        "# Predicted and measured times of graph networks",
+        f"# {SHEET.title}",
         "",
-        f"Made by `{command}`. One forward pass, one thread, CPU time, the least of all passes;",
-        f"{s['pairs']:.0f} pairs of a model and a graph, none of which the rates were fitted to.",
+        f"Made by `{results['command']}`, raw figures in `{SHEET.name.lower()}.json`. {SHEET.about}",
         "",
-        *([f"**Note.** {note}", ""] if note else []),
-        *(f"- {key}: {value}" for key, value in machine.describe().items()),
-        f"- load average (1 / 5 min): {before} before, {machine.load()} after",
-        f"- rates: {rates.name}, {rates.made.get('date', '')}, {rates.made.get('samples', 0)} samples, which kinds of "
-        f"kernels miss by {', '.join(f'{kind} {error:.0%}' for kind, error in rates.errors.items())}",
-        "",
+        *([results["note"], ""] if results["note"] else []),
+        facts,
         "| pairs | rank correlation | median error | mean error | worst | bias |",
         "|---|---|---|---|---|---|",
         f"| {s['pairs']:.0f} | {s['rank']:.3f} | {s['median']:.1%} | {s['mean']:.1%} | {s['worst']:.1%} | "
@@ -134,28 +139,34 @@ def report(rows: list[dict[str, Any]], rates: Machine, note: str, before: str, c
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = SHEET.parser(__doc__)
     parser.add_argument("--machine", type=Path, help="of `moiety analyse --calibrate`; without: the shipped one")
     parser.add_argument("--calibrate", action="store_true", help="measure the machine first")
     parser.add_argument("--save", type=Path, help="write the rates of --calibrate there")
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--budget", type=float, default=0.06, help="CPU seconds a pair and pass")
-    parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("CONCURRENCY.md"))
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     before = machine.load()
-    rates = load_machine(arguments.machine) if arguments.machine else default_machine()
-    if arguments.calibrate:
+    rates = load_machine(options.machine) if options.machine else default_machine()
+    if options.calibrate:
         rates = calibrate()
-        if arguments.save:
-            rates.save(arguments.save)
-    rows = run(rates, arguments.passes, arguments.budget)
-    command = shlex.join(["python", "bench/concurrency.py", *sys.argv[1:]])
-    arguments.out.write_text(report(rows, rates, arguments.note, before, command))
-    print(summary(rows))
+        if options.save:
+            rates.save(options.save)
+    pairs = run(rates, options.passes, options.budget)
+    found = summary(pairs)
+    checks = [
+        at_least(found["rank"], 0.9, "rank correlation", ""),
+        at_most(100 * found["median"], 25, "median error", " %"),
+        at_least(found["pairs"], 40, "pairs", ""),
+    ]
+    results = SHEET.results(options) | {"rows": {"pairs": asdict(Row("predicted against measured", {}, checks))}}
+    raw_of(options.out).write_text(json.dumps(results | {"pairs": pairs}, indent=1) + "\n")
+    options.out.write_text(report(pairs, rates, results, f"{before} before, {machine.load()} after"))
+    print(found)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Persistence images and Z-GCNETs' training step beside what its authors' code does: bench/FORECAST.md.
 
-    OMP_NUM_THREADS=1 python bench/forecast.py [--repeat 2] [--windows 64] [--note TEXT] [--out bench/FORECAST.md]
+    OMP_NUM_THREADS=1 python bench/forecast.py [--rows ...] [--repeat 2] [--windows 64] [--note TEXT] [--out FILE]
 
 One thread, least CPU time over turns, in turns. Images: the barcodes of windows of 12 steps on PeMSD8's road graph with
 generated flows (from ../shared/data; without it on generated roads), mode code, alpha 0.3. The dense peer is the
@@ -10,25 +10,34 @@ runs in a process of its own, whose largest memory is told beside.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-import machine
 from moiety.data import generated_traffic, load_series
 from moiety.models import create_model
 from moiety.models.zgcnet_steps import step_by_step
 from moiety.topology import Barcode, histograms, image_of_histograms, spans, zigzag_windows
+from sheet import Row, Sheet, at_least, at_most
 
+SHEET = Sheet(
+    "FORECAST",
+    "Persistence images and forecasts",
+    "Milliseconds of CPU time, one thread, least over turns. Images are of 100 x 100, float64, from windows of 12 "
+    "steps, each: in one batch, or one after another; histograms are made from barcodes once a run; the dense form is "
+    "the published one, without bars of no length. A training step of Z-GCNETs is two layers of 64, 12 steps to 12: as "
+    "published is the order of operations of the authors' code on our parameters (`moiety.models.zgcnet_steps`), "
+    "hoisted computes what is the same at every step once a layer; memory is the growth of the process's largest "
+    "resident size.",
+    6,
+)
 FORMS = {"published": "as published", "hoisted": "the same, hoisted", "moiety": "moiety"}
 TARGETS = {"hoisted": 1.6, "moiety": 2.0}
 IMAGE_TARGET = 300.0
@@ -59,37 +68,32 @@ def least(calls: dict[str, Callable[[], object]], repeat: int) -> dict[str, floa
     return found
 
 
-def images(windows: int, repeat: int) -> list[str]:
+def images(d: int, windows: int, repeat: int) -> Row:
     try:
         data, where = load_series("generated-pems08", steps=windows + WINDOW - 1), "PeMSD8's roads"
     except FileNotFoundError:
         data, where = generated_traffic(nodes=170, steps=windows + WINDOW - 1), "generated roads"
-    found = list(zigzag_windows(data.weighted_edges().snapshots(ALPHA), window=WINDOW, mode="code"))
-    by_dimension = [histograms(found, WINDOW, d) for d in (0, 1)]
-    axes = spans(*by_dimension)
-    return [image_row(d, found, by_dimension[d], axes, where, repeat) for d in (0, 1)]
-
-
-def image_row(d: int, found: list[Barcode], counts: npt.NDArray[np.uint16], axes: Ends, where: str, repeat: int) -> str:
-    windows, few = len(found), min(4, len(found))
+    found: list[Barcode] = list(zigzag_windows(data.weighted_edges().snapshots(ALPHA), window=WINDOW, mode="code"))
+    counts = [histograms(found, WINDOW, k) for k in (0, 1)]
+    axes, few = spans(*counts), min(4, len(found))
     bars = [b.intervals(d, diagonal=False) for b in found]
-    h, span = torch.from_numpy(counts), torch.from_numpy(axes)
+    h, span = torch.from_numpy(counts[d]), torch.from_numpy(axes)
     calls: dict[str, Callable[[], object]] = {
-        "dense": lambda: [dense(bars[k], axes[k]) for k in range(few)],
+        "dense NumPy": lambda: [dense(bars[k], axes[k]) for k in range(few)],
         "batch": lambda: image_of_histograms(h, RESOLUTION, span=span),
-        "single": lambda: [image_of_histograms(h[k : k + 1], RESOLUTION, span=span[k : k + 1]) for k in range(windows)],
-        "histograms": lambda: histograms(found, WINDOW, d),
+        "one by one": lambda: [
+            image_of_histograms(h[k : k + 1], RESOLUTION, span=span[k : k + 1]) for k in range(len(found))
+        ],
+        "histogram": lambda: histograms(found, WINDOW, d),
     }
-    milli = {name: 1e3 * value / (few if name == "dense" else windows) for name, value in least(calls, repeat).items()}
-    ratios = {name: milli["dense"] / milli[name] for name in ("batch", "single")}
-    reached = "met" if ratios["batch"] >= IMAGE_TARGET else f"**short of {IMAGE_TARGET:g}x**"
-    row = (
-        f"| H{d}, {np.mean([len(b) for b in bars]):.0f} bars, {where} | {milli['dense']:.2f} | {milli['batch']:.4f} | "
-        f"{milli['single']:.4f} | {milli['histograms']:.4f} | {ratios['batch']:.0f}x, {ratios['single']:.0f}x | "
-        f"{reached} |"
-    )
-    print(row, flush=True)
-    return row
+    spent = least(calls, repeat)
+    milli = {name: 1e3 * value / (few if name == "dense NumPy" else len(found)) for name, value in spent.items()}
+    checks = [
+        at_least(milli["dense NumPy"] / milli["batch"], IMAGE_TARGET, "the dense form, in a batch"),
+        at_least(milli["dense NumPy"] / milli["one by one"], None, "one by one"),
+    ]
+    mean = np.mean([len(b) for b in bars])
+    return Row(f"an image, H{d}, {mean:.0f} bars, {where}", milli, checks, f"{len(found)} windows")
 
 
 def step(form: str, nodes: int, batch: int, repeat: int) -> dict[str, float]:
@@ -117,64 +121,41 @@ def step(form: str, nodes: int, batch: int, repeat: int) -> dict[str, float]:
     return {"seconds": seconds, "gib": (after - before) / 2**20}
 
 
-def steps(nodes: int, batch: int, repeat: int) -> list[str]:
+def steps(nodes: int, batch: int, repeat: int) -> Row:
     found = {}
     for form in FORMS:
         command = [sys.executable, __file__, "--form", form, "--nodes", str(nodes), "--batch", str(batch),
                    "--repeat", str(repeat)]  # fmt: skip
         found[form] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(form, found[form], flush=True)
-    first, rows = found["published"], []
-    for form, words in FORMS.items():
-        faster, smaller = first["seconds"] / found[form]["seconds"], found[form]["gib"] / first["gib"]
-        verdict = ""
-        if form in TARGETS:
-            verdict = "met" if faster >= TARGETS[form] else f"**short of {TARGETS[form]:g}x**"
-        if form == "moiety" and smaller > 0.5:
-            verdict += ", **more than half the memory**"
-        rows.append(
-            f"| {nodes} nodes, batch {batch}, {words} | {found[form]['seconds']:.3f} | {faster:.2f}x | "
-            f"{found[form]['gib']:.2f} | {100 * smaller:.0f} % | {verdict} |"
-        )
-    return rows
+    first = found["published"]
+    checks = [at_least(first["seconds"] / found[f]["seconds"], asked, FORMS[f]) for f, asked in TARGETS.items()]
+    share = 100 * found["moiety"]["gib"] / first["gib"]
+    checks.append(at_most(share, 50.0, "of the published memory", " %"))
+    memory = ", ".join(f"{FORMS[form]} {f['gib']:.2f}" for form, f in found.items())
+    figures = {FORMS[form]: 1e3 * f["seconds"] for form, f in found.items()}
+    return Row(f"a training step, {nodes} nodes, batch {batch}", figures, checks, f"GiB: {memory}")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = SHEET.parser(__doc__, ["h0", "h1", "step-small", "step"])
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--windows", type=int, default=64)
     parser.add_argument("--form", choices=list(FORMS), help="measure this form of a step alone, and print JSON")
     parser.add_argument("--nodes", type=int, default=307)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--note", default="", help="what a reader must know of this run")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("FORECAST.md"))
     options = parser.parse_args()
+    repeat, windows = options.repeat, options.windows
     if options.form:
-        print(json.dumps(step(options.form, options.nodes, options.batch, options.repeat)))
+        print(json.dumps(step(options.form, options.nodes, options.batch, repeat)))
         return 0
     torch.set_num_threads(1)
-    load = machine.load()
-    drawn = images(options.windows, 8 * options.repeat)
-    stepped = steps(170, 8, 2 * options.repeat) + steps(options.nodes, options.batch, options.repeat)
-    described = "".join(f"- {name}: {value}\n" for name, value in machine.describe().items())
-    note = f"\n{options.note}\n" if options.note else ""
-    options.out.write_text(
-        f"# Persistence images and forecasts\n\nWritten by `python bench/forecast.py {' '.join(sys.argv[1:])}`. CPU "
-        f"time, one thread, least over turns. Load average {load} before, {machine.load()} after.\n{note}\n"
-        f"{described}\n"
-        f"## Images of {RESOLUTION} x {RESOLUTION}, milliseconds each\n\n"
-        f"Float64. {options.windows} windows of {WINDOW} steps in one batch, or one after another; histograms are made "
-        "from barcodes once a run. The dense form is the published one; bars without length are left out of it.\n\n"
-        "| | dense NumPy | batch | one by one | histogram | dense / batch, dense / one by one | at least 300x |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(drawn) + "\n\n"
-        "## A training step of Z-GCNETs, seconds\n\nTwo layers of 64, 12 steps to 12, images of 100 x 100. *As "
-        "published* is the order of operations of the authors' code on our parameters (`moiety.models.zgcnet_steps`); "
-        "*hoisted* computes what is the same at every step once a layer. Memory is the growth of the process's largest "
-        "resident size over the steps.\n\n"
-        "| | seconds | faster | GiB | of published | |\n|---|---|---|---|---|---|\n" + "\n".join(stepped) + "\n"
-    )
-    print(f"wrote {options.out}")
-    return 0
+    rows = {
+        "h0": lambda: images(0, windows, 8 * repeat),
+        "h1": lambda: images(1, windows, 8 * repeat),
+        "step-small": lambda: steps(170, 8, 2 * repeat),
+        "step": lambda: steps(options.nodes, options.batch, repeat),
+    }
+    return SHEET.measure(rows, options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One full-batch epoch (forward, backward, Adam) of two-layer GCN, GraphSAGE and GAT, beside PyTorch Geometric and DGL.
+"""One full-batch epoch (forward, backward, Adam) of two-layer GCN, GraphSAGE and GAT, beside PyTorch Geometric and DGL:
+bench/GNN_EPOCHS.md.
 
-    OMP_NUM_THREADS=1 python bench/gnn_epochs.py [--repeat 2] [--scale 17] [--models gcn sage gat] [--json FILE]
-        [--shim MODULE]
+    OMP_NUM_THREADS=1 python bench/gnn_epochs.py [--rows gcn sage gat] [--repeat 2] [--scale 17] [--shim MODULE]
+        [--note TEXT] [--out FILE]
 
 RMAT graph (D. Chakrabarti, Y. Zhan and C. Faloutsos, SDM 2004; a, b, c = .57, .19, .19) of 2^scale nodes in shuffled
 order, 32 edges a node drawn and duplicates dropped; 128 features -> 64 -> 40 classes. Least CPU time of the process
@@ -10,15 +11,13 @@ over repeats, one thread, implementations in turns; what cannot be imported is a
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
+import functools
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,15 @@ from torch.nn import functional as F
 
 from moiety.graph import Graph, patch_pyg
 from moiety.nn import GATConv, GCNConv, SAGEConv
+from sheet import Row, Sheet, at_least
 
+SHEET = Sheet(
+    "GNN_EPOCHS",
+    "An epoch of graph networks",
+    "Two layers, 128 -> 64 -> 40, on RMAT of 2^17 nodes and 3.7 M edges: milliseconds of CPU time of a full-batch "
+    "epoch (forward, backward, Adam), one thread, least over turns; ratios are how many times as fast moiety is.",
+    4,
+)
 PATCHED = "pyg patched by moiety"
 FEATURES, HIDDEN, HEADS, CLASSES = 128, 64, 4, 40
 TARGETS = {  # of issue 4: at least so many times faster than
@@ -159,34 +166,32 @@ def measure(name: str, edge_index: Tensor, nodes: int, repeat: int) -> dict[str,
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def row(name: str, edge_index: Tensor, nodes: int, repeat: int) -> Row:
+    found = measure(name, edge_index, nodes, repeat)
+    ours = float(found["moiety"])
+    seconds = {label: spent for label, spent in found.items() if not isinstance(spent, str)}
+    figures = {label: 1e3 * spent if label in seconds else spent for label, spent in found.items()}
+    checks = [
+        at_least(spent / ours, TARGETS[name].get(label), label) for label, spent in seconds.items() if spent > ours
+    ]
+    return Row({"gcn": "GCN", "sage": "GraphSAGE", "gat": "GAT, 4 heads"}[name], figures, checks)
+
+
+def main() -> int:
+    parser = SHEET.parser(__doc__, list(TARGETS))
     parser.add_argument("--scale", type=int, default=17)
     parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--models", nargs="+", choices=list(TARGETS), default=list(TARGETS))
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--shim", help="module to import first, for a peer that does not import by itself")
     options = parser.parse_args()
     if options.shim:
         import_module(options.shim)
     torch.set_num_threads(1)
     nodes = 1 << options.scale
-    edge_index = rmat(options.scale, 32 * nodes)
-    print(f"{nodes} nodes, {edge_index.shape[1]} edges; load {os.getloadavg()[0]:.1f}")
-    figures = {}
-    for name in options.models:
-        figures[name] = found = measure(name, edge_index, nodes, options.repeat)
-        ours = float(found["moiety"])
-        print(f"\n| {name} | CPU s | moiety is faster by | target |\n|---|---|---|---|")
-        for label, spent in found.items():
-            if isinstance(spent, str):
-                print(f"| {label} | {spent} | | |")
-            else:
-                target = TARGETS[name].get(label)
-                print(f"| {label} | {spent:.3f} | {spent / ours:.2f} | {'' if target is None else target} |")
-    if options.json:
-        options.json.write_text(json.dumps({"edges": edge_index.shape[1], "load": os.getloadavg(), **figures}) + "\n")
+    edge_index = functools.cache(lambda: rmat(options.scale, 32 * nodes))
+    return SHEET.measure(
+        {name: lambda name=name: row(name, edge_index(), nodes, options.repeat) for name in TARGETS}, options
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

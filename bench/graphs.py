@@ -1,6 +1,6 @@
 """The operators on graphs beside torch.sparse, PyTorch Geometric, SciPy, numba and DGL: bench/GRAPHS.md.
 
-    OMP_NUM_THREADS=1 python bench/graphs.py [--scale 17] [--repeat 3] [--note TEXT] [--out bench/GRAPHS.md]
+    OMP_NUM_THREADS=1 python bench/graphs.py [--rows rmat64 ...] [--scale 17] [--repeat 3] [--note TEXT] [--out FILE]
 
 One thread, least CPU time over turns, implementations in turns; DGL and what else does not import is left out. Beside
 every product stand the bytes a second that it gathers and the same for its rows alone, without anything written.
@@ -8,50 +8,45 @@ every product stand the bytes a second that it gathers and the same for its rows
 
 from __future__ import annotations
 
-import argparse
+import functools
 import sys
 import time
 import warnings
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 
 import graph_cases as cases
-import machine
 from moiety.graph import Graph
 from moiety.ops import spmm
+from sheet import Check, Row, Sheet, at_least, at_most
 
+SHEET = Sheet(
+    "GRAPHS",
+    "Operators on graphs",
+    "Milliseconds of CPU time, one thread, least over turns; ratios are how many times as fast moiety is. The gather "
+    "rate counts indices, weights, sources and results; the rows' rate is that of reading the same rows in the same "
+    "order. RMAT: 2^17 nodes, 3.7 M edges, a hub of 15,651; uniform: as many nodes, 4 M edges.",
+    4,
+)
 Seconds = dict[str, float]
-Checks = list[tuple[float, float, str]]  # reached, at least, of what
+Limits = dict[str, float | None]
 
 
-def times(seconds: Seconds) -> str:
-    return ", ".join(f"{name} {1e3 * value:.3g}" for name, value in seconds.items())
+def row(title: str, seconds: Seconds, checks: list[Check], notes: str = "") -> Row:
+    return Row(title, {name: 1e3 * value for name, value in seconds.items()}, checks, notes)
 
 
-def verdict(checks: Checks) -> str:
-    return ", ".join(
-        f"{reached:.2f}x {what}" if reached >= wanted else f"**{reached:.2f}x {what} (of {wanted:g}x)**"
-        for reached, wanted, what in checks
-    )
+def against(seconds: Seconds, limits: Limits, own: str = "moiety") -> list[Check]:
+    return [at_least(seconds[peer] / seconds[own], limit, peer) for peer, limit in limits.items() if peer in seconds]
 
 
-def against(seconds: Seconds, limits: dict[str, float], own: str = "moiety") -> Checks:
-    return [(seconds[peer] / seconds[own], limit, peer) for peer, limit in limits.items() if peer in seconds]
-
-
-def best_torch(seconds: Seconds, limit: float) -> Checks:
+def best_torch(seconds: Seconds, limit: float | None) -> Check:
     best = min(seconds[name] for name in ("torch.sparse.mm sum", "A @ X"))
-    return [(best / seconds["moiety"], limit, "the best torch path")]
+    return at_least(best / seconds["moiety"], limit, "the best torch path")
 
 
-def row(title: str, seconds: Seconds, checks: Checks, roofline: str = "") -> str:
-    line = f"| {title} | {times(seconds)} | {verdict(checks)} | {roofline} |"
-    print(f"{time.process_time():7.1f} s  {title}: {times(seconds)}; {verdict(checks)} {roofline}", flush=True)
-    return line
-
-
-def products(name: str, graph: Graph, width: int, repeat: int, limits: dict[str, float] | None) -> str:
+def product(name: str, graph: Graph, width: int, repeat: int, limits: Limits, best: float | None = None) -> Row:
     calls = cases.product(graph, width, peers=width <= 64) | {"rows alone": cases.gather(graph, width)}
     seconds = cases.least_cpu(calls, repeat)
     alone = seconds.pop("rows alone")
@@ -60,11 +55,13 @@ def products(name: str, graph: Graph, width: int, repeat: int, limits: dict[str,
     roofline = (
         f"{moved / seconds['moiety'] / 1e9:.1f} GB/s, {100 * share:.0f} % of the rows' {gathered / alone / 1e9:.1f}"
     )
-    checks = best_torch(seconds, 2.0) if limits is None else against(seconds, limits)
+    checks = against(seconds, limits) if limits else [best_torch(seconds, best)]
+    if name == "uniform":
+        checks.append(at_least(100 * share, 90, "of the rows' rate", " %"))
     return row(f"sum, {name}, F = {width}", seconds, checks, roofline)
 
 
-def two_threads(graph: Graph, width: int, repeat: int) -> str:
+def two_threads(graph: Graph, width: int, repeat: int) -> Row:
     x = torch.randn(graph.num_cols, width)
     found: dict[int, float] = {1: float("inf"), 2: float("inf")}
     for _ in range(3 * repeat):
@@ -75,10 +72,10 @@ def two_threads(graph: Graph, width: int, repeat: int) -> str:
             found[threads] = min(found[threads], time.perf_counter() - start)
     torch.set_num_threads(1)
     seconds = {f"{threads} thread{'s' * (threads > 1)} (wall)": value for threads, value in found.items()}
-    return row(f"two threads, F = {width}", seconds, [(found[1] / found[2], 1.8, "one thread")])
+    return row(f"two threads, F = {width}", seconds, [at_least(found[1] / found[2], 1.8, "one thread")])
 
 
-def overhead() -> str:
+def overhead() -> Row:
     """Microseconds of a call that has nothing to do."""
     graph = Graph.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2, torch.ones(2))
     x, leaf = torch.randn(2, 1), torch.randn(2, 1, requires_grad=True)
@@ -86,68 +83,86 @@ def overhead() -> str:
         "without gradient": lambda: [spmm(graph, x) for _ in range(1000)],
         "with gradient": lambda: [spmm(graph, leaf) for _ in range(1000)],
     }
-    found = {name: 1e3 * value for name, value in cases.least_cpu(calls, 10).items()}  # of 1000 calls: microseconds
-    words = ", ".join(f"{name} {value:.1f} us" for name, value in found.items())
+    found = cases.least_cpu(calls, 10)  # of 1000 calls
     limits = {"without gradient": 20.0, "with gradient": 40.0}
-    judged = ", ".join(f"{n} {'met' if found[n] <= v else f'**above {v:g} us**'}" for n, v in limits.items())
-    print(f"{time.process_time():7.1f} s  overhead: {words}", flush=True)
-    return f"| one call with nothing to do | {words} | {judged} | |"
+    checks = [at_most(1e3 * found[name], limit, name, " us") for name, limit in limits.items()]
+    return Row("one call with nothing to do", found, checks)
+
+
+def backward(graph: Graph, repeat: int) -> Row:
+    seconds = cases.least_cpu(cases.product_backward(graph, 64), repeat)
+    checks = [best_torch(seconds, 4.5), *against(seconds, {"A @ X": 6.0})]
+    return row("sum, forward and backward, F = 64", seconds, checks)
+
+
+def attention(graph: Graph, repeat: int, back: bool) -> Row:
+    seconds = cases.least_cpu(cases.attention(graph, 64, back), repeat)
+    limits: Limits = {"PyG": 8.0, "DGL": 5.0} if back else {"PyG": 12.0, "DGL": 6.0}
+    how = "forward and backward" if back else "forward"
+    return row(f"GAT, 4 heads of 16, {how}", seconds, against(seconds, limits))
+
+
+def reduction(graph: Graph, repeat: int, reduce: str, title: str, peer: str) -> Row:
+    seconds = cases.least_cpu(cases.reductions(graph, 64, reduce), repeat)
+    return row(title, seconds, against(seconds, {peer: 1.5}))
+
+
+def sampled(graph: Graph, repeat: int) -> Row:
+    seconds = cases.least_cpu(cases.sampled(graph, 64), repeat)
+    return row("sddmm, F = 64", seconds, against(seconds, {"torch.sparse.sampled_addmm": 1.5}))
+
+
+def ring(graph: Graph, width: int, repeat: int) -> Row:
+    seconds = cases.least_cpu(cases.ring(graph, width), repeat)
+    asked = width == 64
+    limits: Limits = {"moiety float32": 0.33, "scipy int64": 6.0, "moiety float32, as many bytes": 0.85}
+    limits = {peer: limit if asked else None for peer, limit in limits.items()}
+    return row(f"ring of 2^64, F = {width}", seconds, against(seconds, limits, "moiety u64"))
+
+
+def cases_of(scale: int, repeat: int) -> dict[str, Callable[[], Row]]:
+    """A measurement for each row; a graph is made by the first one that asks for it."""
+    small = functools.cache(cases.cora)
+    rmat = functools.cache(lambda: cases.power_law(scale))
+    even = functools.cache(lambda: cases.uniform(1 << scale, 4_000_000 >> (17 - scale)))
+    limits = {64: 3.0, 128: 2.7, 256: 3.0}
+    rows: dict[str, Callable[[], Row]] = {
+        "overhead": overhead,
+        "cora16": lambda: product("Cora's size", small(), 16, 100 * repeat, {}),
+        "cora64": lambda: product("Cora's size", small(), 64, 100 * repeat, {}, 2.0),
+        "rmat16": lambda: product("RMAT", rmat(), 16, repeat, {}, 2.0),
+    }
+    for width, asked in limits.items():
+        peers: Limits = {"torch.sparse.mm sum": asked, "A @ X": 4.5}
+        rows[f"rmat{width}"] = lambda width=width, peers=peers: product("RMAT", rmat(), width, repeat, peers)
+    rows |= {
+        "backward": lambda: backward(rmat(), repeat),
+        "gat": lambda: attention(rmat(), repeat, False),
+        "gat-backward": lambda: attention(rmat(), repeat, True),
+        "max": lambda: reduction(
+            rmat(), repeat, "max", "max with argument, F = 64", "torch.sparse.mm amax (no argument)"
+        ),
+        "mean": lambda: reduction(rmat(), repeat, "mean", "mean, F = 64", "torch.sparse.mm mean"),
+        "sddmm": lambda: sampled(rmat(), repeat),
+        "ring64": lambda: ring(rmat(), 64, repeat),
+        "ring128": lambda: ring(rmat(), 128, repeat),
+        "threads": lambda: two_threads(rmat(), 128, repeat),
+    }
+    for width in (64, 128):
+        rows[f"uniform{width}"] = lambda width=width: product(
+            "uniform", even(), width, repeat, {"torch.sparse.mm sum": 2.0}
+        )
+    return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = SHEET.parser(__doc__, list(cases_of(17, 1)))
     parser.add_argument("--scale", type=int, default=17, help="2^scale nodes of the power-law graph")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--note", default="", help="what a reader must know of this run")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("GRAPHS.md"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    repeat, load = options.repeat, machine.load()
-    rows = [overhead()]
-    small = cases.cora()
-    rows += [products("Cora's size", small, width, 100 * repeat, None if width == 64 else {}) for width in (16, 64)]
-    graph = cases.power_law(options.scale)
-    title = f"RMAT, {graph.num_nodes} nodes, {graph.num_edges} edges, hub of {int(graph.in_degrees().max())}"
-    limits = {64: (3.0, 4.5), 128: (2.7, 4.5), 256: (3.0, 4.5)}
-    rows.append(products("RMAT", graph, 16, repeat, None))
-    for width, (kernel, product) in limits.items():
-        rows.append(products("RMAT", graph, width, repeat, {"torch.sparse.mm sum": kernel, "A @ X": product}))
-    seconds = cases.least_cpu(cases.product_backward(graph, 64), repeat)
-    rows.append(
-        row("sum, forward and backward, F = 64", seconds, best_torch(seconds, 4.5) + against(seconds, {"A @ X": 6}))
-    )
-    for backward, (pyg, dgl) in ((False, (12.0, 6.0)), (True, (8.0, 5.0))):
-        seconds = cases.least_cpu(cases.attention(graph, 64, backward), repeat)
-        how = "forward and backward" if backward else "forward"
-        rows.append(row(f"GAT, 4 heads of 16, {how}", seconds, against(seconds, {"PyG": pyg, "DGL": dgl})))
-    for reduce, peer in (("max", "torch.sparse.mm amax (no argument)"), ("mean", "torch.sparse.mm mean")):
-        seconds = cases.least_cpu(cases.reductions(graph, 64, reduce), repeat)
-        rows.append(
-            row(f"{reduce}{' with argument' * (reduce == 'max')}, F = 64", seconds, against(seconds, {peer: 1.5}))
-        )
-    seconds = cases.least_cpu(cases.sampled(graph, 64), repeat)
-    rows.append(row("sddmm, F = 64", seconds, against(seconds, {"torch.sparse.sampled_addmm": 1.5})))
-    for width in (64, 128):
-        seconds = cases.least_cpu(cases.ring(graph, width), repeat)
-        limits_of = {"moiety float32": 0.33, "scipy int64": 6.0} if width == 64 else {}
-        limits_of |= {"moiety float32, as many bytes": 0.85} if width == 64 else {}
-        rows.append(row(f"ring of 2^64, F = {width}", seconds, against(seconds, limits_of, "moiety u64")))
-    rows.append(two_threads(graph, 128, repeat))
-    even = cases.uniform(1 << options.scale, 4_000_000 >> (17 - options.scale))
-    for width in (64, 128):
-        rows.append(products("uniform", even, width, repeat, {"torch.sparse.mm sum": 2.0}))
-    described = "".join(f"- {name}: {value}\n" for name, value in machine.describe().items())
-    note = f"\n{options.note}\n" if options.note else ""
-    options.out.write_text(
-        f"# Operators on graphs\n\nWritten by `python bench/graphs.py {' '.join(sys.argv[1:])}`. Milliseconds of CPU "
-        "time, one thread, least over turns; ratios in bold are short of what issue 4 asks. The gather rate counts "
-        "indices, weights, sources and results; the rows' rate is that of reading the same rows in the same order.\n\n"
-        f"{title}; load average {load} before, {machine.load()} after.\n{note}\n{described}\n"
-        "| | ms | times as fast as | gathers |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
-    )
-    print(f"wrote {options.out}")
-    return 0
+    return SHEET.measure(cases_of(options.scale, options.repeat), options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The operators on hypergraphs beside the reference algorithm in Python and DHG: bench/HYPERGRAPHS.md.
 
-    OMP_NUM_THREADS=1 python bench/hypergraphs.py [--repeat 20] [--incidences 10000000] [--data DIR] [--note TEXT]
-        [--out bench/HYPERGRAPHS.md]
+    OMP_NUM_THREADS=1 python bench/hypergraphs.py [--rows ...] [--repeat 20] [--incidences 10000000] [--data DIR]
+        [--note TEXT] [--out FILE]
 
 One thread, least CPU time over turns, implementations in turns; the slow peers take fewer turns, and DHG is left out
 where it does not import. Signals have 16 columns. Beside a time stand the bytes that cannot be avoided and the share of
@@ -11,28 +11,40 @@ hypergraph_epochs.py.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import hypergraph_cases as cases
-import machine
-from graph_cases import Calls, least_cpu
+from graph_cases import least_cpu
 from graphs import row
 from moiety.graph import Hypergraph
+from sheet import Row, Sheet, at_least, at_most
 
+SHEET = Sheet(
+    "HYPERGRAPHS",
+    "Operators on hypergraphs",
+    "Milliseconds of CPU time, one thread, least over turns, signals of 16 columns; ratios are how many times as fast "
+    "moiety is. Beside them the bytes that cannot be avoided and their share of a copy's rate in the same run.",
+    5,
+)
 DATA = Path(os.environ.get("MOIETY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 # Of the issue: milliseconds with mediators, times as fast as the reference and as DHG with its first smoothing.
-WANTED = {"coauthorship_dblp": (4.0, 300.0, 500.0), "cocitation_pubmed": (1.5, 300.0, 500.0)}
+WANTED: dict[str, tuple[float, float, float]] = {
+    "coauthorship_dblp": (4.0, 300.0, 500.0),
+    "cocitation_pubmed": (1.5, 300.0, 500.0),
+}
 SMALLER = 10  # the generated hypergraph is measured at a tenth of its size too
 
 
+@functools.cache
 def copy_rate() -> float:
     """Bytes a second of a copy beyond every cache, read and written."""
     source = np.ones(1 << 24, np.uint64)
@@ -41,78 +53,66 @@ def copy_rate() -> float:
     return 2 * source.nbytes / seconds
 
 
-def share(moved: float, seconds: float, rate: float) -> str:
+def share(moved: float, seconds: float) -> str:
+    rate = copy_rate()
     return f"{moved / 1e6:.1f} MB at {moved / seconds / 1e9:.1f} GB/s, {100 * moved / seconds / rate:.0f} % of a copy's"
 
 
-def laplacian(name: str, hypergraph: Hypergraph, mediators: bool, repeat: int, rate: float) -> str:
+def laplacian(name: str, hypergraph: Hypergraph, mediators: bool, repeat: int) -> Row:
     calls, slow = cases.laplacians(hypergraph, mediators)
     seconds = least_cpu(calls, repeat) | least_cpu(slow, max(1, repeat // 10))
     # Once more, so that ours is not measured in one half of the run only.
     again = least_cpu(calls, repeat)
     seconds |= {key: min(seconds[key], again[key]) for key in calls}
-    most, reference, dhg = WANTED.get(name, (float("inf"), 0.0, 0.0))
-    if not mediators:
-        most, reference, dhg = float("inf"), 0.0, 0.0
-    checks = [(seconds["reference"] / seconds["moiety"], reference, "the reference")]
+    most, reference, dhg = WANTED[name] if mediators else (None, None, None)
+    checks = [at_least(seconds["reference"] / seconds["moiety"], reference, "the reference")]
     if "DHG" in seconds:
-        checks.append((seconds["DHG"] / seconds["moiety and product"], dhg, "DHG, both with a product"))
-    if most < float("inf"):
-        checks.append((most / (1e3 * seconds["moiety"]), 1.0, f"{most:g} ms"))
+        checks.append(at_least(seconds["DHG"] / seconds["moiety and product"], dhg, "DHG, both with a product"))
+    if most is not None:
+        checks.append(at_most(1e3 * seconds["moiety"], most))
     graph = hypergraph.laplacian(cases.signal_of(hypergraph), mediators, "code")
     moved = cases.build_bytes(hypergraph, graph)
     title = f"Laplacian {'with mediators' if mediators else 'without'}, {name}"
-    return row(title, seconds, checks, share(moved, seconds["moiety"], rate))
+    return row(title, seconds, checks, share(moved, seconds["moiety"]))
 
 
-def product(name: str, hypergraph: Hypergraph, repeat: int, rate: float) -> list[str]:
-    rows = []
-    for mediators in (True, False):
-        seconds = least_cpu(cases.products(hypergraph, mediators), repeat)
-        one, two = list(seconds)[:2], list(seconds)[2:4]
-        checks = [(seconds[b] / seconds[a], 1.0, b) for a, b in (one, two)]
-        given = seconds["pairs given, without a matrix"]
-        title = f"product {'with mediators' if mediators else 'without'}, {name}"
-        rows.append(
-            row(title, seconds, checks, share(cases.smooth_bytes(hypergraph), given, rate) if mediators else "")
-        )
-    return rows
+def product(name: str, hypergraph: Hypergraph, mediators: bool, repeat: int) -> Row:
+    seconds = least_cpu(cases.products(hypergraph, mediators), repeat)
+    one, two = list(seconds)[:2], list(seconds)[2:4]
+    checks = [at_least(seconds[b] / seconds[a], 1.0, b) for a, b in (one, two)]
+    given = seconds["pairs given, without a matrix"]
+    notes = share(cases.smooth_bytes(hypergraph), given) if mediators else ""
+    return row(f"product {'with mediators' if mediators else 'without'}, {name}", seconds, checks, notes)
 
 
-def search(name: str, hypergraph: Hypergraph, repeat: int, rate: float) -> str:
+def search(name: str, hypergraph: Hypergraph, repeat: int) -> Row:
     seconds = least_cpu(cases.searches(hypergraph), repeat)
     moved = hypergraph.num_nodes * 4 * cases.WIDTH + 12 * hypergraph.num_incidences
-    return row(f"pairs, {name}", seconds, [], share(moved, seconds["projection"], rate))
+    return row(f"pairs, {name}", seconds, [], share(moved, seconds["projection"]))
 
 
-def scaling(incidences: int, small: Hypergraph, repeat: int) -> list[str]:
-    """Nanoseconds an incidence, and two threads against one."""
-    kinds = {"DBLP": small, "a tenth": cases.power_law(incidences // SMALLER), "whole": cases.power_law(incidences)}
-    found: dict[str, dict[str, float]] = {}
+SCALED: dict[str, Callable[[Hypergraph], object]] = {
+    "pairs": lambda h: h.pairs(cases.signal_of(h)),
+    "Laplacian": lambda h: h.laplacian(cases.signal_of(h)),
+    "without a matrix": lambda h: h.smooth(cases.signal_of(h)),
+}
+
+
+def scaling(key: str, kinds: dict[str, Hypergraph], repeat: int) -> Row:
+    """Milliseconds a million incidences."""
+    per = {}
     for name, hypergraph in kinds.items():
-        signal = cases.signal_of(hypergraph)
-        calls: Calls = {
-            "pairs": lambda h=hypergraph, x=signal: h.pairs(x),
-            "Laplacian": lambda h=hypergraph, x=signal: h.laplacian(x),
-            "without a matrix": lambda h=hypergraph, x=signal: h.smooth(x),
-        }
+        call = functools.partial(SCALED[key], hypergraph)
         turns = max(2, min(repeat, repeat * 100_000 // hypergraph.num_incidences))
-        per = least_cpu(calls, turns)
-        found[name] = {key: value / hypergraph.num_incidences for key, value in per.items()}
-    rows = []
-    for key in found["DBLP"]:
-        seconds = {name: 1e6 * found[name][key] for name in kinds}  # per million incidences: row prints ms of these
-        checks = [
-            (seconds["a tenth"] / seconds["whole"], 1 / 1.5, "its tenth, an incidence"),
-            (seconds["DBLP"] / seconds["whole"], 1 / 3, "DBLP, an incidence"),
-        ]
-        title = f"{key}, {kinds['whole'].num_incidences} incidences, ms a million incidences"
-        rows.append(row(title, seconds, checks))
-    rows.append(two_threads(kinds["whole"]))
-    return rows
+        per[name] = 1e6 * least_cpu({key: call}, turns)[key] / hypergraph.num_incidences
+    checks = [
+        at_least(per["a tenth"] / per["whole"], 1 / 1.5, "its tenth, an incidence"),
+        at_least(per["DBLP"] / per["whole"], 1 / 3, "DBLP, an incidence"),
+    ]
+    return row(f"{key}, {kinds['whole'].num_incidences} incidences, ms a million incidences", per, checks)
 
 
-def two_threads(hypergraph: Hypergraph) -> str:
+def two_threads(hypergraph: Hypergraph) -> Row:
     signal = cases.signal_of(hypergraph)
     wall: dict[str, dict[int, float]] = {}
     for key, call in {
@@ -128,40 +128,42 @@ def two_threads(hypergraph: Hypergraph) -> str:
                 wall[key][threads] = min(wall[key][threads], time.perf_counter() - start)
     torch.set_num_threads(1)
     seconds = {f"{key}, {n} thread{'s' * (n > 1)} (wall)": value for key, v in wall.items() for n, value in v.items()}
-    return row("two threads", seconds, [(v[1] / v[2], 1.7, f"one thread, {key}") for key, v in wall.items()])
+    return row("two threads", seconds, [at_least(v[1] / v[2], 1.7, f"one thread, {key}") for key, v in wall.items()])
+
+
+def rows_of(data: Path, repeat: int, incidences: int) -> dict[str, Callable[[], Row]]:
+    """A measurement for each row; a hypergraph is made by the first one that asks for it."""
+    load = functools.cache(lambda name: cases.published(data, name))
+    rows: dict[str, Callable[[], Row]] = {}
+    for name in WANTED:
+        short = name.split("_")[1]
+        for mediators in (True, False):
+            key = f"{short}{'' if mediators else '-without'}"
+            rows[f"{key}-laplacian"] = lambda n=name, m=mediators: laplacian(n, load(n), m, repeat)
+            rows[f"{key}-product"] = lambda n=name, m=mediators: product(n, load(n), m, repeat)
+        rows[f"{short}-pairs"] = lambda n=name: search(n, load(n), repeat)
+    if incidences:
+
+        @functools.cache
+        def kinds() -> dict[str, Hypergraph]:
+            small, large = cases.power_law(incidences // SMALLER), cases.power_law(incidences)
+            return {"DBLP": load("coauthorship_dblp"), "a tenth": small, "whole": large}
+
+        for key in SCALED:
+            rows[f"scaling-{key.split()[0].lower()}"] = lambda key=key: scaling(key, kinds(), repeat)
+        rows["threads"] = lambda: two_threads(kinds()["whole"])
+    return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = SHEET.parser(__doc__, list(rows_of(DATA, 1, 1)))
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--incidences", type=int, default=10_000_000)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--note", default="", help="what a reader must know of this run")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("HYPERGRAPHS.md"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    load, rate = machine.load(), copy_rate()
-    rows = []
-    sets = {name: cases.published(options.data, name) for name in WANTED}
-    for name, hypergraph in sets.items():
-        rows += [laplacian(name, hypergraph, mediators, options.repeat, rate) for mediators in (True, False)]
-        rows += product(name, hypergraph, options.repeat, rate)
-        rows.append(search(name, hypergraph, options.repeat, rate))
-    if options.incidences:
-        rows += scaling(options.incidences, sets["coauthorship_dblp"], options.repeat)
-    described = "".join(f"- {key}: {value}\n" for key, value in machine.describe().items())
-    note = f"\n{options.note}\n" if options.note else ""
-    how = f"`python bench/hypergraphs.py {' '.join(sys.argv[1:])}`"
-    busy = f"Load average {load} before, {machine.load()} after."
-    options.out.write_text(
-        f"# Operators on hypergraphs\n\nWritten by {how}. Milliseconds of CPU time, one thread, least over turns, "
-        "signals of 16 columns; ratios in bold are short of what issue 5 asks. A copy moves "
-        f"{rate / 1e9:.1f} GB/s on one thread.\n\n{busy}\n{note}\n{described}\n"
-        "| | ms | times as fast as | must move |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
-    )
-    print(f"wrote {options.out}")
-    return 0
+    return SHEET.measure(rows_of(options.data, options.repeat, options.incidences), options)
 
 
 if __name__ == "__main__":

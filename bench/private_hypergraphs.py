@@ -1,7 +1,8 @@
-"""Private inference of hypergraph networks: seconds and bytes of every way to treat the hypergraph, a markdown table.
+"""Private inference of hypergraph networks: seconds and bytes of every way to treat the hypergraph:
+bench/PRIVATE_HYPERGRAPHS.md.
 
     OMP_NUM_THREADS=1 python bench/private_hypergraphs.py [--data ../shared/data] [--sets cocitation-cora ..]
-        [--ways hypergcn-oblivious ..] [--epochs 60] [--fraction-bits 16] [--network lan] [--json FILE]
+        [--ways hypergcn-oblivious ..] [--epochs 60] [--fraction-bits 16] [--network lan] [--note TEXT] [--out FILE]
 
 Each network is trained on the first published split, compiled and run once by two processes and a dealer. "agree" is
 the share of nodes whose largest logit is that of the same network in the clear; "formula" says whether rounds and bytes
@@ -14,10 +15,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +31,16 @@ from moiety.graph import Graph
 from moiety.models import create_model
 from moiety.ops import spmm
 from moiety.private.revealed import RevealedPairs
+from sheet import Sheet, header, raw_of
 
+SHEET = Sheet(
+    "PRIVATE_HYPERGRAPHS",
+    "Private inference of hypergraph networks",
+    "Networks trained on the first published split, one inference by two processes and a dealer. Agree: the share of "
+    "nodes with the same answer in the clear; for pairs: what only secret pairs need of the online megabytes; "
+    "formula: rounds and bytes equal what `private.estimate` says without a run.",
+    5,
+)
 SETS = ("cocitation-cora", "coauthorship-cora")
 OF_PAIRS = ("extremes", "sparse_multiply", "multiply", "revealed")  # operations that only secret pairs need
 
@@ -144,26 +154,31 @@ def line(row: Row) -> str:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = SHEET.parser(__doc__)
     parser.add_argument("--data", help="folder of the data sets")
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--fraction-bits", type=int, default=16)
     parser.add_argument("--network", help="lan, wan, or a shape of the link; none by default")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    results, found = SHEET.results(options), []
+    note = f"{options.note}\n\n" if options.note else ""
+    raw = raw_of(options.out)
+    text = f"# {SHEET.title}\n\nMade by `{results['command']}`, raw figures in `{raw.name}`. {SHEET.about}\n\n"
+    text += f"{note}{header(results['machine'])}\n{HEAD}\n"
     print(HEAD)
-    for name in given.sets:
-        for key in given.ways:
-            rows.append(measure(name, key, given))
-            print(line(rows[-1]), flush=True)
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    for name in options.sets:
+        for key in options.ways:
+            found.append(measure(name, key, options))
+            print(line(found[-1]), flush=True)
+            text += line(found[-1]) + "\n"
+            options.out.write_text(text)
+            raw.write_text(json.dumps(results | {"ways": [asdict(row) for row in found]}, indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

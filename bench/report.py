@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cases import ACTIVATIONS, KERNELS, NETWORKS, PROTOCOLS
 from peers import OPERATIONS, PEERS
+from sheet import header, summary
 from targets import TARGETS, judge
 
 __all__ = ["render"]
@@ -312,21 +314,26 @@ def gaps(results: Results) -> str:
     return "\n".join(lines) or "Nothing."
 
 
-def render(results: Results) -> str:
+def render(results: Results, folder: Path) -> str:
     quick = (
         "> **Quick run: sizes are cut down to try the machinery; no figure here means anything.**\n\n"
         if results["quick"]
         else ""
     )
-    machine = "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
+    load = "{} before, {} after".format(*results["load"]["run"])
+    machine = header(results["machine"], **{"load average (1 / 5 min)": load, "note": results.get("note", "")})
+    others = summary(folder)
     sections = [
         f"# Benchmarks\n\n{quick}Made by `{results['command']}` (`make bench`) in {results['seconds']:.0f} s; raw "
         "figures in `results.json`. "
-        f"How to run and read it: [README.md](README.md).\n\n{machine}\n"
-        f"- load average (1 / 5 min): {results['load']['run'][0]} before, {results['load']['run'][1]} after"
-        + (f"\n- note: {results['note']}" if results.get("note") else ""),
+        f"How to run and read it: [README.md](README.md).\n\n{machine.rstrip()}",
         "## What must be reached\n\nCPU-seconds of the larger party; peers' figures include their preprocessing.\n\n"
         + targets(results),
+        *(
+            ["## What must be reached: graphs, hypergraphs, topology\n\nEach from its own table.\n\n" + others]
+            if others
+            else []
+        ),
         f"## How to read the figures\n\n{READING}",
         f"## Kernels, one thread\n\n{load_of(results, 'kernels')}\n\n" + kernels(results),
         f"## Activations, one thread\n\n{load_of(results, 'activations')}\n\n" + activations(results),

@@ -1,8 +1,10 @@
 """Measures kernels, protocols, networks and peers in one run and writes the report and its raw figures.
 
     python bench/run.py --out bench/RESULTS.md [--quick] [--skip-peers]
+    python bench/run.py --collect                       # nothing is measured: the report anew from all raw figures
 
-What cannot be measured is a row that says why; the run goes on.
+The report ends with what the other tables of its folder reached (sheet.py). What cannot be measured is a row that says
+why; the run goes on.
 """
 
 from __future__ import annotations
@@ -39,9 +41,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the machinery, measures nothing")
     parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--collect", action="store_true", help="measure nothing: write the report from raw figures")
     parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
     options = parser.parse_args()
-    quick = options.quick
+    quick, raw = options.quick, options.out.with_name("results.json")
+    if options.collect:
+        options.out.write_text(render(json.loads(raw.read_text()), options.out.parent))
+        print(f"wrote {options.out}")
+        return 0
 
     start = time.perf_counter()
     results: dict[str, Any] = {
@@ -77,9 +84,8 @@ def main() -> int:
     results["seconds"] = time.perf_counter() - start
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    raw = options.out.with_name("results.json")
     raw.write_text(json.dumps(results, indent=1, default=float) + "\n")
-    options.out.write_text(render(results))
+    options.out.write_text(render(results, options.out.parent))
     print(f"wrote {options.out} and {raw}")
     return 0
 

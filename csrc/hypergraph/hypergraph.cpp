@@ -13,9 +13,9 @@
 namespace moiety::hypergraph {
 namespace {
 
-// The weight of the edges that hyperedge e becomes.
-double edge_weight(const Hypergraph& h, const Rule& rule, int64_t e, bool loop) {
-    const auto size = static_cast<double>(h.size(e));
+// The weight of the edges that hyperedge e of so many nodes becomes.
+double edge_weight(const Hypergraph& h, const Rule& rule, int64_t e, int64_t nodes, bool loop) {
+    const auto size = static_cast<double>(nodes);
     if (size < 2 || (loop && !rule.code)) return 0;
     const double own = h.weight == nullptr ? 1 : h.weight[e];
     if (rule.mediators) return own / (2 * size - 3);
@@ -36,17 +36,19 @@ bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators &
 template <class T>
 void add_ends(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_t begin, int64_t end, double* degree,
               T* own) {
-    for (int64_t e = 0; e < h.hyperedges(); ++e) {
+    const int64_t hyperedges = h.hyperedges();
+    for (int64_t e = 0; e < hyperedges; ++e) {
         const Star<T>& s = star[e];
         const bool loop = s.loop();
-        const double weight = edge_weight(h, rule, e, loop);
+        const double weight = edge_weight(h, rule, e, s.size, loop);
         const double more = edge_reach(rule, weight, s.size, loop) - (rule.mediators ? 2 * weight : 0);
-        for (int j = 0; j < 2 - loop; ++j) {
-            const int32_t v = s.end[j];
-            if (v < begin || v >= end) continue;
+        const auto add = [&](int32_t v) {
+            if (v < begin || v >= end) return;
             degree[v] += more;
             if (own != nullptr && !loop) own[v] -= static_cast<T>(weight);
-        }
+        };
+        add(s.end[0]);
+        if (!loop) add(s.end[1]);
     }
 }
 
@@ -61,7 +63,7 @@ Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T
     std::fill(degree.data(), degree.data() + h.nodes(), 1.0);
     if (!rule.mediators) return degree;
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
-        const double weight = edge_weight(h, rule, e, star != nullptr && star[e].loop());
+        const double weight = edge_weight(h, rule, e, h.size(e), star != nullptr && star[e].loop());
         for (int64_t k = h.members.row_start[e]; k < h.members.row_start[e + 1]; ++k)
             degree[h.members.column[k]] += 2 * weight;
     }
@@ -128,7 +130,7 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
             stars.star[e] = {h.members.row_start[e],
                              static_cast<int32_t>(size),
                              {first, second},
-                             static_cast<T>(edge_weight(h, rule, e, loop))};
+                             static_cast<T>(edge_weight(h, rule, e, size, loop))};
             silent_here |= silent(rule, size, loop);
         }
         if (silent_here) any_silent = true;

@@ -29,27 +29,32 @@ template <class T>
 int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
                   T* value, int threads) {
     const Stars<T> stars = weigh<T>(h, rule, pairs, false, threads);
-    const Star<T>* star = stars.star.data();
-    const int64_t* holder_start = h.holders.row_start;
-    const int32_t *holder = h.holders.column, *members = h.members.column;
+    const Star<T>* const all = stars.star.data();
+    const int64_t* const holder_start = h.holders.row_start;
     advise_huge_pages(column, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(int32_t)));
     advise_huge_pages(value, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(T)));
     const auto most = [&](int64_t begin, int64_t end) {
         // A mediator meets two nodes, an end all, or one without mediators.
         int64_t entries = end - begin + (rule.mediators ? 2 * (holder_start[end] - holder_start[begin]) : 0);
         for (int64_t e = 0; e < h.hyperedges(); ++e)
-            for (const int32_t v : star[e].end)
-                if (v >= begin && v < end) entries += rule.mediators ? star[e].size - 2 : 1;
+            for (const int32_t v : all[e].end)
+                if (v >= begin && v < end) entries += rule.mediators ? all[e].size - 2 : 1;
         return entries;
     };
-    const int64_t last = h.members.edges() - 1;
     std::atomic<int64_t> ends{0};
     const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
+        // In registers: for all that a compiler knows, writing entries changes what is captured.
+        const Star<T>* const star = all;
+        const int32_t *const holder = h.holders.column, *const members = h.members.column;
+        const int64_t last = h.members.edges() - 1;
+        const bool mediators = rule.mediators;
         int64_t met = 0;  // ends
+        int64_t k = holder_start[begin];
         for (int64_t v = begin; v < end; ++v) {
-            merger.start(v, T{1});
+            const int64_t row_end = holder_start[v + 1];
             T own = 1;
-            for (int64_t k = holder_start[v]; k < holder_start[v + 1]; ++k) {
+            merger.start(v, own);
+            for (; k < row_end; ++k) {
                 __builtin_prefetch(star + holder[std::min(k + stars_ahead, last)]);
                 __builtin_prefetch(members + star[holder[std::min(k + members_ahead, last)]].begin);
                 const Star<T>& s = star[holder[k]];
@@ -59,8 +64,8 @@ int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int
                 if (s.loop()) {  // its node meets everybody twice and itself by the edge from end to end
                     const T weight = 2 * s.weight;
                     if (is_end) own += weight;
-                    if (rule.mediators) merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 1, weight);
-                } else if (rule.mediators) {  // a mediator meets both ends, an end everybody
+                    if (mediators) merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 1, weight);
+                } else if (mediators) {  // a mediator meets both ends, an end everybody
                     merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 2, s.weight);
                 } else if (is_end) {
                     merger.add(s.end + first, 1, s.weight);

@@ -4,7 +4,9 @@ class Pattern:
     rows: int
     columns: int
     edges: int
-    def __init__(self, rows: int, columns: int, edges: int, row_start: int, column: int, wide: bool) -> None: ...
+    def __init__(
+        self, rows: int, columns: int, edges: int, row_start: int, column: int, wide: bool, known: bool = False
+    ) -> None: ...
 
 def build(
     target: int,

@@ -41,12 +41,16 @@ class Graph:
         structure: Structure,
         weight: Tensor | None = None,
         edge_order: Tensor | None = None,
+        known: bool = False,
     ) -> None:
-        """Of a checked structure; `from_csr` and its like check what they are given."""
+        """Of a checked structure; `from_csr` and its like check what they are given.
+
+        `known`: the weights are numbers, one an edge, since a kernel of ours has just written them.
+        """
         self.structure = structure
         self.indptr, self.indices = structure.indptr, structure.indices
         self.num_rows, self.num_cols, self.num_edges = structure.num_rows, structure.num_cols, structure.num_edges
-        self.weight = _checked_weight(weight, self.num_edges)
+        self.weight = weight if known else _checked_weight(weight, self.num_edges)
         self.edge_order = edge_order
         self._transposed: Graph | None = None
         self._normalized: Graph | None = None

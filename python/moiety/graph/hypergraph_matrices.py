@@ -134,7 +134,7 @@ def laplacian(
         value.data_ptr(),
         torch.get_num_threads(),
     )
-    return _graph(hypergraph.num_nodes, indptr, column[:entries], value[:entries])
+    return Graph(Structure(indptr, column[:entries], hypergraph.num_nodes, known=True), value[:entries], known=True)
 
 
 def expand(hypergraph: Hypergraph, kind: str, dtype: torch.dtype) -> Graph:
@@ -153,7 +153,7 @@ def expand(hypergraph: Hypergraph, kind: str, dtype: torch.dtype) -> Graph:
         torch.get_num_threads(),
     )
     # Overlapping hyperedges leave much of the space unused.
-    return _graph(hypergraph.num_nodes, indptr, column[:entries].clone(), value[:entries].clone())
+    return Graph(Structure(indptr, column[:entries].clone(), hypergraph.num_nodes, known=True), value[:entries].clone())
 
 
 def hgnn_factors(hypergraph: Hypergraph, dtype: torch.dtype) -> tuple[Graph, Graph]:
@@ -190,7 +190,3 @@ def _empty(rows: int, entries: int, dtype: torch.dtype) -> tuple[Tensor, Tensor,
         torch.empty(entries, dtype=torch.int32),
         torch.empty(entries, dtype=dtype),
     )
-
-
-def _graph(nodes: int, indptr: Tensor, column: Tensor, value: Tensor) -> Graph:
-    return Graph(Structure(indptr, column, nodes), value)

@@ -28,10 +28,13 @@ class Structure:
     """Edges by target: row i is entered by the edges at [indptr[i], indptr[i + 1]), which come from `indices` there.
 
     indptr is int64 (num_rows + 1,), indices int32 or int64 (num_edges,), both contiguous and on the CPU. Raises
-    ValueError for pointers that fall or do not span the edges, and for indices outside [0, num_cols).
+    ValueError for pointers that fall or do not span the edges, and for indices outside [0, num_cols); `known` says that
+    a kernel of ours has just written both, and nobody looks.
     """
 
-    def __init__(self, indptr: Tensor, indices: Tensor, num_cols: int, order: str | None = None) -> None:
+    def __init__(
+        self, indptr: Tensor, indices: Tensor, num_cols: int, order: str | None = None, known: bool = False
+    ) -> None:
         if indptr.dtype is not torch.int64 or indices.dtype not in (torch.int32, torch.int64):
             raise TypeError(
                 f"graph: expected indptr int64, indices int32 or int64, got {indptr.dtype} and {indices.dtype}"
@@ -49,6 +52,7 @@ class Structure:
             indptr.data_ptr(),
             indices.data_ptr(),
             indices.dtype is torch.int64,
+            known,
         )
         self.order = order
         self.known_transposed: tuple[Structure, Tensor] | None = None

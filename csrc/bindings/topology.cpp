@@ -7,6 +7,7 @@
 
 #include "bindings/arrays.hpp"
 #include "core/check.hpp"
+#include "core/parallel.hpp"
 #include "register.hpp"
 #include "topology/barcode.hpp"
 #include "topology/events.hpp"
@@ -158,6 +159,33 @@ py::tuple series_barcode(int32_t nodes, const Array<int64_t>& start, const Array
     return py::make_tuple(give(std::move(bars)), give(work));
 }
 
+// Of the steps first[k], ..., until[k] - 1 for every k: windows that lie within one part have that part's bars.
+std::vector<py::tuple> series_barcodes(int32_t nodes, const Array<int64_t>& start, const Array<int32_t>& tail,
+                                       const Array<int32_t>& head, int which, int max_dimension, int32_t chunk,
+                                       int64_t block, double alive, const Array<int32_t>& first,
+                                       const Array<int32_t>& until, int threads) {
+    const auto how = options(max_dimension, true, block, alive);
+    std::vector<topology::Bars> bars(static_cast<size_t>(first.size()));
+    const auto from = in(first), to = in(until);
+    check(from.size() == to.size(), "series: expected as many ends of parts as beginnings, got ", to.size(), " for ",
+          from.size());
+    {
+        const py::gil_scoped_release release;
+        const auto whole = snapshots(nodes, start, tail, head);
+        moiety::parallel_for(static_cast<int64_t>(bars.size()), 1, threads, [&](int64_t begin, int64_t end) {
+            for (auto k = static_cast<size_t>(begin); k < static_cast<size_t>(end); ++k) {
+                check(from[k] >= 0 && from[k] < to[k] && to[k] <= whole.steps(), "series: expected parts within ",
+                      whole.steps(), " steps, got ", from[k], " to ", to[k]);
+                topology::Work work;
+                bars[k] = topology::series_barcode(whole.part(from[k], to[k]), mode(which), how, chunk, work);
+            }
+        });
+    }
+    std::vector<py::tuple> found;
+    for (auto& b : bars) found.push_back(give(std::move(b)));
+    return found;
+}
+
 // Tensors come as addresses, which moiety.ops has checked and keeps alive.
 template <class T>
 T* pointer(uintptr_t address) {
@@ -226,6 +254,9 @@ void register_topology(py::module_& parent) {
     m.def("bars_with_cycles", &bars_with_cycles, py::arg("cells"), py::arg("max_dimension"));
     m.def("series_barcode", &series_barcode, py::arg("nodes"), py::arg("start"), py::arg("tail"), py::arg("head"),
           py::arg("mode"), py::arg("max_dimension"), py::arg("chunk"), py::arg("block"), py::arg("alive"));
+    m.def("series_barcodes", &series_barcodes, py::arg("nodes"), py::arg("start"), py::arg("tail"), py::arg("head"),
+          py::arg("mode"), py::arg("max_dimension"), py::arg("chunk"), py::arg("block"), py::arg("alive"),
+          py::arg("first"), py::arg("until"), py::arg("threads"));
     m.def("barcode", &barcode, py::arg("cells"), py::arg("max_dimension"), py::arg("compressed"), py::arg("block"),
           py::arg("alive"));
     m.def("render_f32", &render<float>);

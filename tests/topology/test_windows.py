@@ -223,6 +223,18 @@ def test_no_edges_at_all() -> None:
     assert len(zigzag_windows(np.zeros((3, 2, 2)), 2, 0.5)[1].intervals(1)) == 0
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("stride", [1, 3])
+def test_threads_change_nothing(mode: Mode, stride: int) -> None:
+    graphs = Snapshots.from_dense(changing_graph(8, 61, 9), 0.35)
+    one = zigzag_windows(graphs, 3, mode=mode, stride=stride)
+    for threads, parts in ((2, 2), (4, 4), (100, 4 if stride == 1 else 5)):
+        several = zigzag_windows(graphs, 3, mode=mode, stride=stride, threads=threads)
+        assert len(several.parts) == parts
+        assert list(several) == list(one)
+        assert several[-1] == one[len(one) - 1]
+
+
 def test_chunks_and_blocks_change_nothing() -> None:
     graphs = Snapshots.from_dense(changing_graph(8, 40, 9), 0.35)
     edges = (graphs.num_nodes, graphs.start, graphs.tail, graphs.head)

@@ -44,6 +44,20 @@ def series_barcode(
     block: int,
     alive: float,
 ) -> tuple[_Bars, dict[str, int]]: ...
+def series_barcodes(
+    nodes: int,
+    start: NDArray[int64],
+    tail: NDArray[int32],
+    head: NDArray[int32],
+    mode: int,
+    max_dimension: int,
+    chunk: int,
+    block: int,
+    alive: float,
+    first: NDArray[int32],
+    until: NDArray[int32],
+    threads: int,
+) -> list[_Bars]: ...
 def barcode(
     cells: Cells, max_dimension: int, compressed: bool, block: int, alive: float
 ) -> tuple[_Bars, dict[str, int]]: ...

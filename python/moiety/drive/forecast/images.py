@@ -27,7 +27,8 @@ LENGTH = 512  # steps whose barcodes are in memory at once
 def barcodes(data: SeriesData, lag: int, config: TopologyConfig, start: int, stop: int) -> Sequence[Barcode]:
     """Of the windows that begin at steps start, ..., stop - 1, each `lag` steps long."""
     edges = data.weighted_edges(config.weighting, config.gamma).between(start, stop + lag - 1)
-    return zigzag_windows(edges.snapshots(config.alpha), window=lag, mode=config.mode, max_dimension=1)
+    snapshots, threads = edges.snapshots(config.alpha), torch.get_num_threads()
+    return zigzag_windows(snapshots, window=lag, mode=config.mode, max_dimension=1, threads=threads)
 
 
 class Images:

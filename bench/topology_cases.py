@@ -108,11 +108,6 @@ def dionysus_incremental(simplices: Any, times: list[list[float]]) -> Any:
     return dionysus.zigzag_homology_persistence(simplices, times)[1]
 
 
-def dionysus_fast(simplices: Any, times: list[list[float]]) -> Any:
-    cone = dionysus.fast_zigzag(simplices, times)
-    return dionysus.init_zigzag_diagrams(dionysus.homology_persistence(cone), cone)
-
-
 def reference_complex(
     snapshots: Snapshots, weights: list[dict[tuple[int, int], float]]
 ) -> tuple[Any, list[list[float]]]:

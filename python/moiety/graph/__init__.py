@@ -2,8 +2,9 @@
 
 from moiety.graph.graph import Graph
 from moiety.graph.hetero import HeteroGraph
+from moiety.graph.hetero_sampling import HeteroSample, sample_hetero_neighbors
 from moiety.graph.hypergraph import Hypergraph
-from moiety.graph.loader import Batch, ClusterBatch, ClusterLoader, NeighborLoader
+from moiety.graph.loader import Batch, ClusterBatch, ClusterLoader, HeteroBatch, NeighborLoader
 from moiety.graph.partitioning import EdgePartition, Partition, partition, partition_edges
 from moiety.graph.pyg import patch_pyg, unpatch_pyg
 from moiety.graph.reorder import degree_order, rcm_order
@@ -16,7 +17,9 @@ __all__ = [
     "ClusterLoader",
     "EdgePartition",
     "Graph",
+    "HeteroBatch",
     "HeteroGraph",
+    "HeteroSample",
     "Hypergraph",
     "NeighborLoader",
     "Partition",
@@ -27,6 +30,7 @@ __all__ = [
     "patch_pyg",
     "random_walks",
     "rcm_order",
+    "sample_hetero_neighbors",
     "sample_neighbors",
     "unpatch_pyg",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from moiety.graph.graph import Graph, Order
@@ -25,6 +26,8 @@ class HeteroGraph(Mapping[Relation, Graph]):
         """Raises ValueError where two relations, or `num_nodes`, do not agree on how many nodes there are of a type."""
         self._graphs = dict(graphs)
         self.num_nodes: dict[str, int] = dict(num_nodes or {})
+        self._sampling: dict[Relation, Tensor] = {}
+        self._numbers: dict[str, Tensor] = {}
         for relation, graph in self._graphs.items():
             if len(relation) != 3:
                 raise ValueError(f"hetero: expected relations (sources, name, targets), got {relation!r}")
@@ -62,6 +65,21 @@ class HeteroGraph(Mapping[Relation, Graph]):
         edges = {relation: data[relation].edge_index for relation in data.edge_types}
         weights = {r: w for r in data.edge_types if (w := getattr(data[r], "edge_weight", None)) is not None}
         return cls.from_edge_index(edges, nodes, weights, order)
+
+    def sampling_indptr(self, relation: Relation) -> Tensor:
+        """Pointers of a relation's rows behind those of its sources, which are empty: one square matrix; made once."""
+        if relation not in self._sampling:
+            graph = self[relation]
+            self._sampling[relation] = torch.cat([torch.zeros(graph.num_cols, dtype=torch.int64), graph.indptr])
+        return self._sampling[relation]
+
+    def take_numbers(self, kind: str) -> Tensor:
+        """A table of -1 a node of a type, of the caller's alone until it is given back in the same state."""
+        table = self._numbers.pop(kind, None)
+        return torch.full((self.num_nodes[kind],), -1, dtype=torch.int64) if table is None else table
+
+    def give_numbers(self, kind: str, table: Tensor) -> None:
+        self._numbers[kind] = table
 
     def __getitem__(self, relation: Relation) -> Graph:
         return self._graphs[relation]

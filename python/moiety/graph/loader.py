@@ -11,7 +11,7 @@ a DataLoader's workers loop over copies, so with workers call `set_epoch` before
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,10 +21,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from moiety.graph.graph import Graph
+from moiety.graph.hetero import HeteroGraph
+from moiety.graph.hetero_sampling import Fanouts, HeteroSample, fanouts_of, sample_hetero_neighbors
 from moiety.graph.partitioning import Partition, partition
-from moiety.graph.sampling import Sample, node_numbers, sample_neighbors
+from moiety.graph.sampling import Sample, key_of, node_numbers, sample_neighbors
 
-__all__ = ["Batch", "ClusterBatch", "ClusterLoader", "NeighborLoader"]
+__all__ = ["Batch", "ClusterBatch", "ClusterLoader", "HeteroBatch", "NeighborLoader"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,24 @@ class Batch:
     @property
     def edge_index(self) -> Tensor:
         return self.sample.edge_index
+
+
+@dataclass(frozen=True, eq=False)
+class HeteroBatch:
+    """A sampled neighbourhood of nodes of one type, the first `batch_size` rows of that type.
+
+    ``x`` and ``y``: by type of nodes, of those types that the loader was given some of; ``graph``: all edges of the
+    batch, for `moiety.nn.HeteroConv`; numbers, hops and edge_index are those of ``sample``.
+    """
+
+    sample: HeteroSample
+    x: dict[str, Tensor]
+    y: dict[str, Tensor]
+    batch_size: int
+
+    @property
+    def graph(self) -> HeteroGraph:
+        return self.sample.graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +132,14 @@ class _Shares(IterableDataset[Any], ABC):
         epoch, self.epoch = self.epoch, self.epoch + 1
         order = torch.arange(count)
         if self.shuffle:
-            order = order[torch.randperm(count, generator=torch.Generator().manual_seed(_key(self.seed, epoch)))]
+            order = order[torch.randperm(count, generator=torch.Generator().manual_seed(key_of(self.seed, epoch)))]
         # Where ranks do not divide the items, the first of the order come twice, as in DistributedSampler.
         mine = order[torch.arange(self.rank, per_rank * self.world_size, self.world_size) % max(count, 1)]
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for batch in range(first, len(self), step):
             yield (
-                _key(self.seed, epoch, self.rank, batch),
+                key_of(self.seed, epoch, self.rank, batch),
                 mine[batch * self.batch_size : (batch + 1) * self.batch_size],
             )
 
@@ -132,8 +152,12 @@ class NeighborLoader(_Shares):
     batch, with n_id, e_id (positions in ``data.edge_index``), batch_size and input_id, and the `Sample`, whose
     blocks moiety's layers read, as ``sample``.
 
-    - ``fanouts``: edges drawn for every node of each hop, -1 for all (PyG: num_neighbors).
-    - ``input_nodes``: the seeds, numbers (n,) or a mask (nodes,); all nodes by default.
+    Where nodes and edges have types, `data` is a `HeteroGraph`, with `x` and `y` by type of nodes, and yields
+    `HeteroBatch`es, or a `HeteroData`, and yields HeteroData with those of the batch by type and relation.
+
+    - ``fanouts``: edges drawn for every node of each hop, -1 for all (PyG: num_neighbors); with types also by relation.
+    - ``input_nodes``: the seeds, numbers (n,) or a mask (nodes,); all nodes by default. With types: (type, seeds), or
+      the type, for all of its nodes.
     - ``replace``, ``seed``: as in `sample_neighbors`; draws differ between epochs, ranks and batches.
     - ``rank``, ``world_size``: by default those of torch.distributed. Where ranks do not divide the seeds, some seeds
       come twice, or with ``drop_last`` some not at all.
@@ -142,12 +166,12 @@ class NeighborLoader(_Shares):
     def __init__(
         self,
         data: Any,
-        fanouts: Sequence[int],
-        input_nodes: Tensor | None = None,
+        fanouts: Fanouts,
+        input_nodes: Tensor | str | tuple[str, Tensor | None] | None = None,
         batch_size: int = 1,
         shuffle: bool = False,
-        x: Tensor | None = None,
-        y: Tensor | None = None,
+        x: Tensor | Mapping[str, Tensor] | None = None,
+        y: Tensor | Mapping[str, Tensor] | None = None,
         replace: bool = False,
         drop_last: bool = False,
         seed: int = 0,
@@ -155,19 +179,34 @@ class NeighborLoader(_Shares):
         world_size: int | None = None,
     ) -> None:
         super().__init__(batch_size, shuffle, drop_last, seed, rank, world_size)
-        self.data = None if isinstance(data, Graph) else data
-        self.graph = data if isinstance(data, Graph) else Graph.from_pyg(data)
+        self.replace, self.kind = replace, ""
+        self.data = None if isinstance(data, Graph | HeteroGraph) else data
         if self.data is not None and (x is not None or y is not None):
             raise ValueError("NeighborLoader: x and y go with a Graph; a Data has its own")
-        self.fanouts, self.replace = tuple(int(f) for f in fanouts), replace
-        if not self.fanouts or any(f < 1 and f != -1 for f in self.fanouts):
-            raise ValueError(f"NeighborLoader: expected fan-outs >= 1 or -1, one a hop, got {self.fanouts}")
-        nodes = self.graph.num_nodes
-        for name, values in (("x", x), ("y", y)):
-            if values is not None and values.shape[:1] != (nodes,):
-                raise ValueError(f"NeighborLoader: expected {name} of {nodes} nodes, got {tuple(values.shape)}")
-        self.x, self.y = x, y
-        self.input_nodes = torch.arange(nodes) if input_nodes is None else _seeds(input_nodes, nodes)
+        seeds = input_nodes
+        if isinstance(data, HeteroGraph) or hasattr(data, "edge_types"):
+            self.graph: Graph | HeteroGraph = data if isinstance(data, HeteroGraph) else HeteroGraph.from_pyg(data)
+            self.kind, seeds = (input_nodes, None) if isinstance(input_nodes, str) else _typed(input_nodes)
+            if self.kind not in self.graph.num_nodes:
+                kinds = ", ".join(self.graph.num_nodes)
+                raise ValueError(f"NeighborLoader: expected input_nodes of a type among {kinds}, got {self.kind!r}")
+            nodes = self.graph.num_nodes[self.kind]
+            self.fanouts: Any = fanouts_of(self.graph, fanouts)
+            counts = dict(self.graph.num_nodes)
+            self.x, self.y = (_by_type(name, values, counts) for name, values in (("x", x), ("y", y)))
+        else:
+            self.graph = data if isinstance(data, Graph) else Graph.from_pyg(data)
+            nodes = self.graph.num_nodes
+            if isinstance(fanouts, Mapping) or isinstance(input_nodes, str | tuple):
+                raise ValueError("NeighborLoader: fan-outs by relation and seeds of a type go with a HeteroGraph")
+            self.fanouts = tuple(int(f) for f in fanouts)
+            if not self.fanouts or any(f < 1 and f != -1 for f in self.fanouts):
+                raise ValueError(f"NeighborLoader: expected fan-outs >= 1 or -1, one a hop, got {self.fanouts}")
+            self.x, self.y = (
+                _by_type(name, {"": values}, {"": nodes}) if values is not None else {}
+                for name, values in (("x", cast(Tensor | None, x)), ("y", cast(Tensor | None, y)))
+            )
+        self.input_nodes = torch.arange(nodes) if seeds is None else _seeds(cast(Tensor, seeds), nodes)
 
     def _count(self) -> int:
         return self.input_nodes.numel()
@@ -175,29 +214,50 @@ class NeighborLoader(_Shares):
     def __iter__(self) -> Iterator[Any]:
         for key, positions in self._batches():
             seeds = self.input_nodes[positions]
+            if isinstance(self.graph, HeteroGraph):
+                made = sample_hetero_neighbors(self.graph, {self.kind: seeds}, self.fanouts, self.replace, key)
+                if self.data is not None:
+                    yield self._as_hetero_data(made, positions)
+                else:
+                    x, y = ({k: v[made.nodes[k]] for k, v in of.items()} for of in (self.x, self.y))
+                    yield HeteroBatch(made, x, y, seeds.numel())
+                continue
             sample = sample_neighbors(self.graph, seeds, self.fanouts, self.replace, key)
             if self.data is not None:
                 yield self._as_data(sample, positions)
             else:
-                yield Batch(sample, _rows(self.x, sample.nodes), _rows(self.y, sample.nodes))
+                yield Batch(sample, _rows(self.x.get(""), sample.nodes), _rows(self.y.get(""), sample.nodes))
 
     def _as_data(self, sample: Sample, input_id: Tensor) -> Any:
-        data = cast(Any, self.data)
-        edges = sample.edges if self.graph.edge_order is None else self.graph.edge_order[sample.edges]
+        data, graph = cast(Any, self.data), cast(Graph, self.graph)
+        edges = sample.edges if graph.edge_order is None else graph.edge_order[sample.edges]
         batch = type(data)()
-        for key, value in data.to_dict().items():
-            if key == "edge_index" or key == "num_nodes":
-                continue
-            if isinstance(value, Tensor) and data.is_node_attr(key):
-                value = value[sample.nodes]
-            elif isinstance(value, Tensor) and data.is_edge_attr(key):
-                value = value[edges]
-            batch[key] = value
+        _copy(data, batch, data, sample.nodes, edges)
         batch.edge_index, batch.num_nodes = sample.edge_index, sample.nodes.numel()
         batch.n_id, batch.e_id, batch.input_id = sample.nodes, edges, input_id
         batch.batch_size = sample.num_seeds
         batch.num_sampled_nodes = [sample.hops[0], *(b - a for a, b in zip(sample.hops, sample.hops[1:], strict=False))]
         batch.num_sampled_edges = list(sample.edges_per_hop)
+        batch.sample = sample
+        return batch
+
+    def _as_hetero_data(self, sample: HeteroSample, input_id: Tensor) -> Any:
+        data, graph = cast(Any, self.data), cast(HeteroGraph, self.graph)
+        batch = type(data)()
+        for key, value in data._global_store.to_dict().items():
+            batch[key] = value
+        for kind, nodes in sample.nodes.items():
+            _copy(data[kind], batch[kind], data[kind], nodes, None)
+            batch[kind].num_nodes, batch[kind].n_id = nodes.numel(), nodes
+            batch[kind].num_sampled_nodes = sample.nodes_per_hop[kind]
+        for relation in graph:
+            order, edges = graph[relation].edge_order, sample.edges[relation]
+            edges = edges if order is None else order[edges]
+            store = batch[relation]
+            _copy(data[relation], store, data[relation], None, edges)
+            store.edge_index, store.e_id = sample.edge_index[relation], edges
+            store.num_sampled_edges = sample.edges_per_hop[relation]
+        batch[self.kind].input_id, batch[self.kind].batch_size = input_id, input_id.numel()
         batch.sample = sample
         return batch
 
@@ -257,15 +317,34 @@ def _seeds(values: Tensor, nodes: int) -> Tensor:
     return seeds
 
 
+def _typed(seeds: Any) -> tuple[str, Tensor | None]:
+    if isinstance(seeds, tuple) and len(seeds) == 2 and isinstance(seeds[0], str):
+        return seeds
+    raise ValueError("NeighborLoader: expected input_nodes (type, seeds) or a type, as nodes have types here")
+
+
+def _by_type(name: str, values: Any, counts: Mapping[str, int]) -> dict[str, Tensor]:
+    """Features or labels by type; the type of nodes without types is ""."""
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError(f"NeighborLoader: expected {name} by type of nodes, got {type(values).__name__}")
+    for kind, of in (values or {}).items():
+        if kind not in counts or of.shape[:1] != (counts[kind],):
+            nodes = f"{counts[kind]} {kind} nodes" if kind else f"{counts[kind]} nodes"
+            raise ValueError(f"NeighborLoader: expected {name} of {nodes.replace('  ', ' ')}, got {tuple(of.shape)}")
+    return dict(values or {})
+
+
+def _copy(source: Any, target: Any, store: Any, nodes: Tensor | None, edges: Tensor | None) -> None:
+    """Attributes of nodes and edges that a batch has; others stay as they are."""
+    for key, value in source.to_dict().items():
+        if key in ("edge_index", "num_nodes"):
+            continue
+        if nodes is not None and isinstance(value, Tensor) and store.is_node_attr(key):
+            value = value[nodes]
+        elif edges is not None and isinstance(value, Tensor) and store.is_edge_attr(key):
+            value = value[edges]
+        target[key] = value
+
+
 def _rows(values: Tensor | None, nodes: Tensor) -> Tensor | None:
     return None if values is None else values[nodes]
-
-
-def _key(*numbers: int) -> int:
-    """One number of 63 bits for several: a seed of each epoch, rank and batch."""
-    key = 0
-    for number in numbers:  # the mix of SplitMix64, as in csrc/graph/random.hpp
-        key = (key ^ number) * 0x9E3779B97F4A7C15 % 2**64
-        key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
-        key ^= key >> 27
-    return key >> 1

@@ -17,7 +17,7 @@ from moiety._core import graph_sampling as _core
 from moiety.graph.graph import Graph
 from moiety.graph.structure import Structure
 
-__all__ = ["Sample", "node_numbers", "sample_neighbors"]
+__all__ = ["Sample", "key_of", "node_numbers", "sample_neighbors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,3 +112,13 @@ def node_numbers(what: str, values: Tensor) -> Tensor:
     if values.dtype is torch.bool:
         values = values.nonzero().squeeze(1)
     return values.to(torch.int64).contiguous()
+
+
+def key_of(*numbers: int) -> int:
+    """One number of 63 bits for several: a seed of each epoch, rank and batch, or relation."""
+    key = 0
+    for number in numbers:  # the mix of SplitMix64, as in csrc/graph/random.hpp
+        key = (key ^ number) * 0x9E3779B97F4A7C15 % 2**64
+        key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        key ^= key >> 27
+    return key >> 1

@@ -291,9 +291,10 @@ def test_a_second_process_is_refused_meanwhile(config: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_shipped_search_beats_random_on_digits(tmp_path: Path) -> None:
-    """`moiety search` as a new user runs it, but for fewer baselines and one target."""
+    """`moiety search` as a new user runs it, but for one target, one baseline and a shorter polish."""
     out = tmp_path / "digits"
-    sets = ["targets.fractions=[0.3]", "baselines.greedy=false", "baselines.everywhere=[]", "latency.repeat=2"]
+    sets = ["targets.fractions=[0.3]", "search.rounds=2", "search.trials=3", "latency.repeat=0"]
+    sets += ["baselines.greedy=false", "baselines.everywhere=[]"]
     moiety("search", "--out", out, *[word for text in sets for word in ("--set", text)])
     document = json.loads(moiety("report", out, "--json").stdout)["runs"][0]
     (compared,) = document["against_random"]

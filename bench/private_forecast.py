@@ -68,7 +68,7 @@ def small() -> ForecastConfig:
         windows=WindowConfig(lag=12, horizon=3),
         topology=TopologyConfig(resolution=50),
         models=models,
-        fit=ForecastFitConfig(learning_rate=0.01, residual="last"),
+        fit=ForecastFitConfig(learning_rate=0.01, residual=1),
     )
 
 

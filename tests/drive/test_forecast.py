@@ -16,7 +16,7 @@ from moiety.data.series import SeriesData
 from moiety.drive.checkpoint import Checkpoint
 from moiety.drive.config import load_task
 from moiety.drive.forecast import fitting
-from moiety.drive.forecast.config import ForecastConfig, ForecastFitConfig, Residual, TopologyConfig, WindowConfig
+from moiety.drive.forecast.config import ForecastConfig, ForecastFitConfig, TopologyConfig, WindowConfig
 from moiety.drive.forecast.errors import baseline, errors
 from moiety.drive.forecast.fitting import Fitted, Forecaster, fit, forecasts
 from moiety.drive.forecast.images import FILE, barcodes, make_images
@@ -62,8 +62,8 @@ def test_windows_lie_within_their_parts(traffic: SeriesData) -> None:
     assert batch.x.shape == (2, 4, 8, 1)
     assert torch.equal(batch.y[1, :, :, 0], flow[104:107])
     torch.testing.assert_close(windows.unscaled(batch.x[1, :, :, 0]), flow[100:104])
-    torch.testing.assert_close(windows.unscaled(batch.base("last")[:, 0, :, 0]), flow[[8, 103]])
-    torch.testing.assert_close(windows.unscaled(batch.base("median")[1, 0, :, 0]), flow[100:104].median(0).values)
+    torch.testing.assert_close(windows.unscaled(batch.base()[:, 0, :, 0]), flow[[8, 103]])
+    torch.testing.assert_close(windows.unscaled(batch.base(3)[1, 0, :, 0]), flow[101:104].median(0).values)
     trained = flow[:validated]
     assert windows.mean == pytest.approx(float(trained.mean()), rel=1e-5)
     assert windows.spread == pytest.approx(float(trained.std(correction=0)), rel=1e-5)
@@ -118,7 +118,7 @@ def test_baselines(traffic: SeriesData) -> None:
     assert baseline("one", windows, windows.test).all_mae == pytest.approx(float((truth - 1).abs().mean()), rel=1e-5)
 
 
-def plain(windows: Windows, residual: Residual = "none") -> Forecaster:
+def plain(windows: Windows, residual: int = 0) -> Forecaster:
     torch.manual_seed(0)
     network = create_model("agcrn", num_nodes=8, lag=4, horizon=3, hidden=8, layers=1, embedding=3)
     return Forecaster(network, None, residual)
@@ -140,10 +140,10 @@ def test_training_learns_and_repeats(traffic: SeriesData) -> None:
     assert first.valid < 0.8 * baseline("mean", windows, windows.valid).all_mae
 
 
-@pytest.mark.parametrize("base", ["last", "median"])
-def test_a_residual_begins_at_its_base(traffic: SeriesData, base: Residual) -> None:
+@pytest.mark.parametrize(("residual", "base"), [(1, "last"), (3, "median")])
+def test_a_residual_begins_at_its_base(traffic: SeriesData, residual: int, base: str) -> None:
     windows = Windows(traffic, small())
-    model = plain(windows, base)
+    model = plain(windows, residual)
     torch.nn.init.zeros_(model.network.head.weight)
     torch.nn.init.zeros_(model.network.head.bias)
     found = errors(forecasts(model, windows, windows.test), windows.batch(windows.test).y)
@@ -285,6 +285,8 @@ def test_a_run_without_topology(tmp_path: Path) -> None:
         ({"seeds": []}, "expected different seeds"),
         ({"name": "a/b"}, "a name that a folder can have"),
         ({"threads": 0}, "at least one thread"),
+        ({"fit": {"residual": 13}}, "residual to be at most the 12 steps read, found 13"),
+        ({"fit": {"residual": -1}}, r"\[fit\] expected residual >= 0"),
         ({"fit": {"epochs": 0}}, r"\[fit\] expected epochs and batch >= 1"),
         ({"fit": {"weight_decay": -1.0}}, "weight_decay >= 0"),
         ({"fit": {"loss": "rmse"}}, "expected one of 'mae', 'huber', 'mse'"),

@@ -215,7 +215,7 @@ def test_forecasts_are_within_one_per_cent_of_the_error_in_the_clear(tmp_path: P
     split, images = Windows(data, config), make_images(tmp_path, data, 4, topology)
     torch.manual_seed(0)
     sizes = {"num_nodes": 8, "in_channels": 1, "lag": 4, "horizon": 2, "hidden": 6, "layers": 1, "embedding": 3}
-    forecaster = Forecaster(create_model("zgcnet", **sizes, resolution=SIDE), images, "last")
+    forecaster = Forecaster(create_model("zgcnet", **sizes, resolution=SIDE), images, 1)
     fit(forecaster, split, ForecastFitConfig(epochs=2, batch=32, learning_rate=0.01), 0)
     forecaster.eval()
 

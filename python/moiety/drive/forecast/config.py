@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["ForecastConfig", "ForecastFitConfig", "ForecastModelConfig", "Residual", "SeriesConfig", "TopologyConfig",
+__all__ = ["ForecastConfig", "ForecastFitConfig", "ForecastModelConfig", "SeriesConfig", "TopologyConfig",
            "WindowConfig"]  # fmt: skip
-
-Residual = Literal["none", "last", "median"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class ForecastFitConfig:
     schedule: Literal["constant", "cosine"] = "constant"  # of the learning rate, down to 0 with the last epoch
     weight_decay: float = 0.0
     loss: Literal["mae", "huber", "mse"] = "mae"  # of scaled values
-    residual: Residual = "none"  # what is learned is the change against the last value read, or the median of all read
+    residual: int = 0  # what is learned is the change against the median of so many last values read; 0: the value
     clip: float = 5.0  # largest norm of the gradient
     patience: int = 20  # epochs without a better validation after which training ends; 0: it goes on to the last
 
@@ -96,6 +94,8 @@ class ForecastFitConfig:
             )
         if self.weight_decay < 0:
             raise ValueError(f"expected weight_decay >= 0, found {self.weight_decay}")
+        if self.residual < 0:
+            raise ValueError(f"expected residual >= 0, found {self.residual}")
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,10 @@ class ForecastConfig:
             raise ValueError(f"expected a name that a folder can have, found {self.name!r}")
         if self.threads < 1:
             raise ValueError(f"expected at least one thread, found {self.threads}")
+        if self.fit.residual > self.windows.lag:
+            raise ValueError(
+                f"expected residual to be at most the {self.windows.lag} steps read, found {self.fit.residual}"
+            )
         labels = [model.label for model in self.models]
         if not labels or len({label.lower().replace(" ", "-") for label in labels}) != len(labels):
             raise ValueError(f"expected networks with different titles, at least one, found {labels}")

@@ -13,7 +13,7 @@ __all__ = ["BASELINES", "Errors", "baseline", "errors"]
 
 BASELINES = {
     "last": "last value",
-    "median": "median of the values read",
+    "median": "median of the last three values",
     "zero": "0",
     "one": "1",
     "mean": "mean of the training steps",
@@ -57,6 +57,6 @@ def errors(forecast: Tensor, y: Tensor) -> Errors:
 def baseline(name: str, windows: Windows, starts: Tensor) -> Errors:
     """Of one of `BASELINES` on the windows that begin at `starts`."""
     batch = windows.batch(starts)
-    values = {"last": windows.unscaled(batch.base("last")), "median": windows.unscaled(batch.base("median")),
+    values = {"last": windows.unscaled(batch.base()), "median": windows.unscaled(batch.base(3)),
               "zero": torch.zeros(()), "one": torch.ones(()), "mean": torch.tensor(windows.mean)}  # fmt: skip
     return errors(values[name].expand_as(batch.y), batch.y)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint import Checkpoint
-from .config import ForecastFitConfig, Residual
+from .config import ForecastFitConfig
 from .images import Images
 from .windows import Batch, Windows
 
@@ -35,7 +35,7 @@ class Fitted:
 class Forecaster(nn.Module):
     """A network with the images that it reads, from batches to scaled forecasts (B, horizon, N, 1)."""
 
-    def __init__(self, network: nn.Module, images: Images | None, residual: Residual = "none") -> None:
+    def __init__(self, network: nn.Module, images: Images | None, residual: int = 0) -> None:
         super().__init__()
         self.network, self.residual = network, residual
         self.image = None if images is None else images.layer()
@@ -53,7 +53,7 @@ class Forecaster(nn.Module):
 
     def whole(self, found: Tensor, batch: Batch) -> Tensor:
         """The forecast (B, horizon, N, 1) from what the network says of a batch."""
-        return found if self.residual == "none" else found + batch.base(self.residual)
+        return found + batch.base(self.residual) if self.residual else found
 
 
 def fit(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,9 +25,9 @@ class Batch:
     y: Tensor
     starts: Tensor
 
-    def base(self, kind: Literal["last", "median"]) -> Tensor:
-        """The last of the steps read, or of each node the median of them (B, 1, N, 1), scaled."""
-        return self.past[:, -1:] if kind == "last" else self.past.median(1, keepdim=True).values
+    def base(self, count: int = 1) -> Tensor:
+        """Of each node the median of the last `count` steps read (B, 1, N, 1), scaled."""
+        return self.past[:, -count:].median(1, keepdim=True).values
 
 
 class Windows:

@@ -10,6 +10,7 @@
 #include "core/check.hpp"
 #include "graph/csr.hpp"
 #include "graph/gat.hpp"
+#include "graph/gate.hpp"
 #include "graph/sddmm.hpp"
 #include "graph/softmax.hpp"
 #include "graph/spmm.hpp"
@@ -127,6 +128,19 @@ void sddmm(const Pattern& p, uintptr_t x, uintptr_t y, uintptr_t result, int64_t
         p.csr);
 }
 
+template <class T>
+void gated_sum(const Pattern& p, uintptr_t own, uintptr_t other, uintptr_t values, uintptr_t sum, uintptr_t rise,
+               int64_t width, int threads) {
+    const py::gil_scoped_release release;
+    std::visit(
+        [&]<class I>(const graph::Csr<I>& csr) {
+            graph::gated_sum<T, I>(csr, pointer<const T>(own, "own"), pointer<const T>(other, "other"),
+                                   pointer<const T>(values, "values"), pointer<T>(sum, "sum"), pointer<T>(rise, "rise"),
+                                   width, threads);
+        },
+        p.csr);
+}
+
 const int64_t* row_start(const Pattern& p) {
     return std::visit([](const auto& csr) { return csr.row_start; }, p.csr);
 }
@@ -197,6 +211,8 @@ void register_attention(py::module_& g, const std::string& suffix) {
           py::arg("y"), py::arg("saved"), py::arg("dy"), py::arg("dx"), py::arg("dscore_source"),
           py::arg("dscore_target"), py::arg("threads"));
     if constexpr (!std::is_same_v<T, graph::Bf16>) {
+        g.def(("gated_sum_" + suffix).c_str(), &gated_sum<T>, py::arg("pattern"), py::arg("own"), py::arg("other"),
+              py::arg("values"), py::arg("sum"), py::arg("rise"), py::arg("width"), py::arg("threads"));
         g.def(("edge_softmax_" + suffix).c_str(), &edge_softmax<T>, py::arg("pattern"), py::arg("heads"),
               py::arg("scores"), py::arg("alpha"), py::arg("threads"));
         g.def(("edge_softmax_backward_" + suffix).c_str(), &edge_softmax_backward<T>, py::arg("pattern"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moiety.ops import edge_softmax, gat_aggregate, sddmm, spmm
+from moiety.ops import edge_softmax, gat_aggregate, gated_sum, sddmm, spmm
 from random_graphs import random_graph
 
 GRAPH = random_graph(9, 7, 20, 8)
@@ -25,6 +25,7 @@ def functions() -> dict[str, tuple[Callable[..., Tensor], list[Tensor]]]:
     found: dict[str, tuple[Callable[..., Tensor], list[Tensor]]] = {
         "sddmm": (lambda a, b: sddmm(GRAPH, a, b), [leaf(9, HEADS, 3), x]),
         "softmax": (lambda s: edge_softmax(GRAPH, s), [w]),
+        "gated": (lambda k, q, v: gated_sum(GRAPH, k, q, v), [leaf(9, 5), leaf(7, 5, seed=2), leaf(7, 5, seed=3)]),
         "gat": (lambda a, s, t: gat_aggregate(GRAPH, a, s, t), [x, leaf(7, HEADS, seed=2), leaf(9, HEADS, seed=3)]),
     }
     for reduce in ("sum", "mean", "max", "min"):
@@ -61,6 +62,8 @@ def test_the_other_operators() -> None:
     w = leaf(GRAPH.num_edges, HEADS)
     torch.library.opcheck(torch.ops.moiety.sddmm.default, (indptr, indices, leaf(9, 6), leaf(7, 6), HEADS))
     torch.library.opcheck(torch.ops.moiety.edge_softmax.default, (indptr, indices, 7, w))
+    gated = (indptr, indices, leaf(9, 5), leaf(7, 5), leaf(7, 5, seed=1), *GRAPH.csc)
+    torch.library.opcheck(torch.ops.moiety.gated_sum.default, gated)
     gat = (indptr, indices, leaf(7, HEADS, 3), leaf(7, HEADS), leaf(9, HEADS), 0.2, *GRAPH.csc)
     torch.library.opcheck(torch.ops.moiety.gat.default, gat)
 

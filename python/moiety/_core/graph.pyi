@@ -62,6 +62,9 @@ def spmm_extreme_backward_f32(
     heads: int,
     threads: int,
 ) -> None: ...
+def gated_sum_f32(
+    pattern: Pattern, own: int, other: int, values: int, sum: int, rise: int, width: int, threads: int
+) -> None: ...
 def sddmm_f32(pattern: Pattern, x: int, y: int, result: int, heads: int, head_width: int, threads: int) -> None: ...
 def spmm_extreme_f64(
     pattern: Pattern,
@@ -86,6 +89,9 @@ def spmm_extreme_backward_f64(
     weight: int,
     heads: int,
     threads: int,
+) -> None: ...
+def gated_sum_f64(
+    pattern: Pattern, own: int, other: int, values: int, sum: int, rise: int, width: int, threads: int
 ) -> None: ...
 def sddmm_f64(pattern: Pattern, x: int, y: int, result: int, heads: int, head_width: int, threads: int) -> None: ...
 def spmm_extreme_bf16(

@@ -2,6 +2,7 @@
 
 from moiety.ops.graph_attention import edge_softmax, gat_aggregate
 from moiety.ops.graph_common import CudaModuleMissing
+from moiety.ops.graph_gate import gated_sum
 from moiety.ops.graph_sddmm import sddmm
 from moiety.ops.graph_segment import segment_reduce
 from moiety.ops.graph_spmm import spmm
@@ -14,6 +15,7 @@ __all__ = [
     "CudaModuleMissing",
     "edge_softmax",
     "gat_aggregate",
+    "gated_sum",
     "hypergraph_energy",
     "hypergraph_smooth",
     "quadratic",

@@ -1,5 +1,6 @@
 // Every path of graph attention against the scalar one in double precision, forward and backward.
 #include "graph/gat.hpp"
+#include "graph/gate.hpp"
 
 #include <cmath>
 
@@ -89,9 +90,30 @@ void softmax() {
     }
 }
 
+template <class I>
+void gates() {
+    const MadeUp<I> g;
+    for (int64_t width : {1, 16, 40, 64, 100}) {
+        const size_t n = static_cast<size_t>(width);
+        const auto own = values<double>(53 * n, 7), other = values<double>(31 * n, 8),
+                   value = values<double>(31 * n, 9);
+        std::vector<double> sum(53 * n), rise(53 * n);
+        gated_sum<double, I>(g.csr(), own.data(), other.data(), value.data(), sum.data(), rise.data(), width, 1);
+        const auto own32 = converted<float>(own), other32 = converted<float>(other), value32 = converted<float>(value);
+        at_every_level([&] {
+            std::vector<float> s(53 * n), r(53 * n);
+            gated_sum<float, I>(g.csr(), own32.data(), other32.data(), value32.data(), s.data(), r.data(), width, 3);
+            EXPECT(close(converted<double>(s), sum, 1e-5));
+            EXPECT(close(converted<double>(r), rise, 1e-5));
+        });
+    }
+}
+
 }  // namespace
 
 int main() {
+    gates<int32_t>();
+    gates<int64_t>();
     against_double<float>(1e-4);
     against_double<Bf16>(0.02);
     softmax();

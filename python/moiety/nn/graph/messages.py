@@ -27,9 +27,12 @@ from moiety.nn.graph.structure import (
     to_targets,
     unweighted,
 )
-from moiety.ops import spmm
+from moiety.ops import gated_sum, spmm
+from moiety.ops.graph_common import plain
 
 __all__ = ["EdgeConv", "GINConv", "GINEConv", "ResGatedGraphConv"]
+
+GATED = (torch.float32, torch.float64)  # what the fused kernel takes
 
 Network = Callable[[Tensor], Tensor]
 
@@ -280,6 +283,8 @@ class ResGatedGraphConv(nn.Module):
             k_i, q_j, v_j = at_targets(graph, key), at_sources(graph, query), at_sources(graph, value)
             messages = gated(q_j, v_j, k_i) if features is None else gated_by(q_j, v_j, k_i, features, w_k, w_q, w_v)
             y = to_targets(graph, messages)
+        elif features is None and type(act) is nn.Sigmoid and key.dtype in GATED and plain(key, query, value):
+            y = gated_sum(graph, key, query, value)  # compilers and the analyser see its parts, below
         elif features is None:
             y = over_edges(graph, gated, sources=[query, value], targets=[key])
         else:

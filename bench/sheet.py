@@ -102,15 +102,14 @@ class Sheet:
         results = self.results(options)
         for key, call in rows.items():
             if chosen and key not in chosen:
-                if key in kept:
-                    results["rows"][key] = kept[key]
                 continue
             try:
-                results["rows"][key] = asdict(call())
+                kept[key] = asdict(call())
             except Exception as error:  # a bench reports what fails and goes on
                 words = " ".join(str(error).split())[:200].replace("|", "/")
-                results["rows"][key] = asdict(Row(key, {"not measured": f"{type(error).__name__}: {words}"}))
-            print(f"{time.process_time():7.1f} s  {_line(results['rows'][key], self.unit)}", flush=True)
+                kept[key] = asdict(Row(key, {"not measured": f"{type(error).__name__}: {words}"}))
+            print(f"{time.process_time():7.1f} s  {_line(kept[key], self.unit)}", flush=True)
+            results["rows"] = {name: kept[name] for name in rows if name in kept}
             raw.write_text(json.dumps(results, indent=1) + "\n")
             options.out.write_text(render(results))
         return 0

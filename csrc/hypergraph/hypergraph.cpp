@@ -8,10 +8,19 @@
 
 #include "core/check.hpp"
 #include "core/parallel.hpp"
+#include "core/scratch.hpp"
 #include "graph/schedule.hpp"
 
 namespace moiety::hypergraph {
 namespace {
+
+// A buffer that is read and written at random.
+template <class T>
+Buffer<T> scattered(int64_t count) {
+    Buffer<T> buffer(count);
+    advise_huge_pages(buffer.data(), count * static_cast<int64_t>(sizeof(T)));
+    return buffer;
+}
 
 // The weight of the edges that hyperedge e of so many nodes becomes.
 double edge_weight(const Hypergraph& h, const Rule& rule, int64_t e, int64_t nodes, bool loop) {
@@ -55,7 +64,7 @@ void add_ends(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_
 // The row sums of A + I before ends add theirs.
 template <class T>
 Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star, bool any_silent) {
-    Buffer<double> degree(h.nodes());
+    Buffer<double> degree = scattered<double>(h.nodes());
     if (rule.mediators && h.mediated != nullptr && !any_silent) {
         std::copy(h.mediated->data(), h.mediated->data() + h.nodes(), degree.data());
         return degree;
@@ -118,7 +127,8 @@ void validate(const Hypergraph& h, int64_t incidences) {
 
 template <class T>
 Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads) {
-    Stars<T> stars{rule, Buffer<Star<T>>(h.hyperedges()), {}, Buffer<T>(h.nodes()), Buffer<T>(own ? h.nodes() : 0)};
+    Stars<T> stars{
+        rule, scattered<Star<T>>(h.hyperedges()), {}, scattered<T>(h.nodes()), scattered<T>(own ? h.nodes() : 0)};
     std::atomic<bool> any_silent{false};
     parallel_for(h.hyperedges(), 1 << 15, threads, [&](int64_t begin, int64_t end) {
         bool silent_here = false;
@@ -153,7 +163,7 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
 template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
     Stars<T> stars = weigh<T>(h, rule, pairs, true, threads);
-    stars.at_end = Buffer<uint8_t>(h.members.edges());
+    stars.at_end = scattered<uint8_t>(h.members.edges());
     uint8_t* at_end = stars.at_end.data();
     std::fill(at_end, at_end + stars.at_end.size(), uint8_t{0});
     graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {

@@ -9,8 +9,86 @@
 namespace moiety::hypergraph {
 namespace {
 
+// What a hyperedge adds to a row: `weight` in each of `count` columns, and `self` to the row's own.
+template <class T>
+struct Part {
+    const int32_t* column;
+    int32_t count;
+    T weight, self;
+};
+
+// What the hyperedge of star s adds to row `row`; counts in `ends` how often the row's node is an end.
+template <class T>
+inline Part<T> part_of(const Star<T>& s, int64_t row, bool mediators, const int32_t* members, int64_t& ends) {
+    const bool first = s.end[0] == row, second = s.end[1] == row, is_end = first || second;
+    ends += first + second;
+    // A mediator meets both ends, an end everybody, or the other one without mediators.
+    Part<T> part{is_end ? members + s.begin : s.end, is_end ? s.size : 2, s.weight, T{0}};
+    if (!mediators) part = {s.end + first, is_end, s.weight, T{0}};
+    if (s.loop()) {  // its node meets everybody twice and itself by the edge from end to end
+        part.count = !mediators ? 0 : is_end ? part.count : 1;
+        part.weight = 2 * s.weight;
+        part.self = is_end ? part.weight : T{0};
+    }
+    if (s.weight == T{0}) part.count = 0;
+    return part;
+}
+
 // How far ahead of the incidence at hand its hyperedge is fetched, and then the hyperedge's nodes.
 constexpr int64_t stars_ahead = 24, members_ahead = 12;
+
+template <class T>
+inline void fetch_ahead(const Star<T>* star, const int32_t* holder, const int32_t* members, int64_t k, int64_t last) {
+    __builtin_prefetch(star + holder[std::min(k + stars_ahead, last)]);
+    __builtin_prefetch(members + star[holder[std::min(k + members_ahead, last)]].begin);
+}
+
+// Parts of rows [begin, end) in order, made some hundred at a time ahead of the rows, so that what they need is on its
+// way from memory when it is needed: how long a row is depends on all of its entries, and a processor that waits for
+// them to know gets no further by itself.
+template <class T>
+class PartMaker {
+  public:
+    PartMaker(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_t begin, int64_t end)
+        : h_(h),
+          star_(star),
+          mediators_(rule.mediators),
+          row_(begin),
+          made_(h.holders.row_start[begin]),
+          base_(made_),
+          end_(h.holders.row_start[end]) {}
+
+    const Part<T>& part(int64_t k, const RowMerger<T>& merger) {
+        if (k == made_) make(merger);
+        return part_[k - base_];
+    }
+    int64_t ends() const { return ends_; }  // how often a row's node was an end
+
+  private:
+    static constexpr int64_t block = 128;
+
+    void make(const RowMerger<T>& merger) {
+        const int64_t *const row_start = h_.holders.row_start, last = end_ - 1;
+        const int32_t *const holder = h_.holders.column, *const members = h_.members.column;
+        const Star<T>* const star = star_;
+        const bool mediators = mediators_;
+        const int64_t base = made_, made = std::min(base + block, end_);
+        int64_t ends = ends_, row = row_;
+        for (int64_t k = base; k < made; ++k) {
+            fetch_ahead(star, holder, members, k, last);
+            while (k >= row_start[row + 1]) ++row;
+            part_[k - base] = part_of(star[holder[k]], row, mediators, members, ends);
+        }
+        base_ = base, made_ = made, ends_ = ends, row_ = row;
+        for (int64_t k = 0; k < made - base; ++k) merger.fetch(part_[k].column, part_[k].count);
+    }
+
+    const Hypergraph& h_;
+    const Star<T>* star_;
+    bool mediators_;
+    int64_t row_, made_, base_, end_, ends_ = 0;
+    Part<T> part_[block];
+};
 
 }  // namespace
 
@@ -43,39 +121,36 @@ int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int
     };
     std::atomic<int64_t> ends{0};
     const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
+        PartMaker<T> maker(h, rule, all, begin, end);
         // In registers: for all that a compiler knows, writing entries changes what is captured.
         const Star<T>* const star = all;
         const int32_t *const holder = h.holders.column, *const members = h.members.column;
+        const bool mediators = rule.mediators, far = merger.far();
         const int64_t last = h.members.edges() - 1;
-        const bool mediators = rule.mediators;
-        int64_t met = 0;  // ends
-        int64_t k = holder_start[begin];
+        int64_t met = 0, k = holder_start[begin];
         for (int64_t v = begin; v < end; ++v) {
             const int64_t row_end = holder_start[v + 1];
             T own = 1;
             merger.start(v, own);
-            for (; k < row_end; ++k) {
-                __builtin_prefetch(star + holder[std::min(k + stars_ahead, last)]);
-                __builtin_prefetch(members + star[holder[std::min(k + members_ahead, last)]].begin);
-                const Star<T>& s = star[holder[k]];
-                const bool first = s.end[0] == v, second = s.end[1] == v, is_end = first || second;
-                met += first + second;
-                if (s.weight == T{0}) continue;
-                if (s.loop()) {  // its node meets everybody twice and itself by the edge from end to end
-                    const T weight = 2 * s.weight;
-                    if (is_end) own += weight;
-                    if (mediators) merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 1, weight);
-                } else if (mediators) {  // a mediator meets both ends, an end everybody
-                    merger.add(is_end ? members + s.begin : s.end, is_end ? s.size : 2, s.weight);
-                } else if (is_end) {
-                    merger.add(s.end + first, 1, s.weight);
+            if (far) {
+                for (; k < row_end; ++k) {
+                    const Part<T>& part = maker.part(k, merger);
+                    own += part.self;
+                    merger.add(part.column, part.count, part.weight);
+                }
+            } else {
+                for (; k < row_end; ++k) {
+                    fetch_ahead(star, holder, members, k, last);
+                    const Part<T> part = part_of(star[holder[k]], v, mediators, members, met);
+                    own += part.self;
+                    merger.add(part.column, part.count, part.weight);
                 }
             }
             merger.set_own(own);
             merger.finish();
             row_start[v + 1] = merger.end();
         }
-        ends += met;
+        ends += met + maker.ends();
     };
     const int64_t entries =
         merge_rows(holder_start, h.nodes(), stars.scale.data(), row_start, column, value, threads, most, fill);

@@ -20,7 +20,11 @@ class RowMerger {
   public:
     // Of S, `columns` numbers; rows go to column and value from 0 on.
     RowMerger(int64_t columns, const T* scale, int32_t* column, T* value)
-        : slots_(columns), slot_(slots_.data()), column_(column), value_(value) {
+        : slots_(columns),
+          slot_(slots_.data()),
+          column_(column),
+          value_(value),
+          far_(columns * static_cast<int64_t>(sizeof(Slot)) > near_bytes) {
         for (int64_t u = 0; u < columns; ++u) slot_[u] = {T{0}, scale[u]};
     }
     // A row begins with its own column, of weight `loop`, or with none if that is 0.
@@ -64,6 +68,12 @@ class RowMerger {
     }
     int64_t end() const { return end_; }
 
+    // Whether columns lie beyond the nearer caches, so that `fetch` before `add` pays.
+    bool far() const { return far_; }
+    void fetch(const int32_t* column, int64_t count) const {
+        for (int64_t k = 0; k < count; ++k) __builtin_prefetch(slot_ + column[k], 1);
+    }
+
   private:
     using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
     // What an entry needs of its column, on one cache line.
@@ -72,10 +82,13 @@ class RowMerger {
         T scale;
     };
 
+    static constexpr int64_t near_bytes = int64_t{1} << 20;
+
     Scratch<Slot> slots_;
     Slot* slot_;
     int32_t* column_;
     T* value_;
+    bool far_;
     int64_t row_ = 0, first_ = 0, end_ = 0;
 };
 

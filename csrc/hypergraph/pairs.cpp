@@ -8,6 +8,7 @@
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "core/parallel.hpp"
+#include "core/scratch.hpp"
 #include "graph/schedule.hpp"
 #include "hypergraph/pairs_kernel.hpp"
 
@@ -125,6 +126,7 @@ void pairs_by_projection(const Hypergraph& h, const T* signal, int64_t width, co
                          int32_t* second, int threads) {
     const PairsKernels<T>& kernel = kernels<T>();
     Buffer<double> projection(h.nodes());
+    advise_huge_pages(projection.data(), h.nodes() * static_cast<int64_t>(sizeof(double)));  // read at random
     parallel_for(h.nodes(), 1 + (int64_t{1} << 17) / std::max<int64_t>(width, 1), threads,
                  [&](int64_t begin, int64_t end) {
                      kernel.project(signal, width, direction, projection.data(), begin, end);

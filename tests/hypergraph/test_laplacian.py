@@ -16,6 +16,7 @@ from hypergraph_reference import Lists, hypergraphs, random_lists, random_signal
 from isa_levels import levels
 from moiety import _core
 from moiety.graph import Graph, Hypergraph
+from moiety.ops import spmm
 
 TOLERANCE = 2e-6
 RULES = [(mediators, weighting) for mediators in (True, False) for weighting in ("paper", "code")]
@@ -137,6 +138,33 @@ def test_results_do_not_depend_on_the_number_of_threads(isa: str, threads: None,
         found.append([graph.indptr, graph.indices, graph.weight, clique.indptr, clique.indices, clique.weight])
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_more_nodes_than_a_cache_holds(threads: None, rule: tuple[bool, str]) -> None:
+    """Rows made from parts that are fetched ahead, some of thousands of hyperedges, against products without rows."""
+    rng = np.random.default_rng(0)
+    nodes, sizes = 70_000, rng.integers(1, 9, 30_000)
+    start = np.concatenate([[0], np.cumsum(sizes)])
+    # Nodes 9 apart or more, so that none is twice in one; every other hyperedge holds node 0.
+    member = (
+        9 * rng.integers(1, 7_700, len(sizes)).repeat(sizes) + np.arange(start[-1]) - start[:-1].repeat(sizes)
+    ) % nodes
+    member[start[:-1:2]] = 0
+    hypergraph = Hypergraph(torch.from_numpy(start), torch.from_numpy(member.astype(np.int32)), nodes)
+    signal = torch.randint(-1, 2, (nodes, 2), generator=torch.Generator().manual_seed(0)).double()
+    line, found = torch.tensor([1.0, 0.5], dtype=torch.float64), []
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        graph = hypergraph.laplacian(signal, *rule, projection=line)  # type: ignore[arg-type]
+        smoothed = hypergraph.smooth(signal, None, None, *rule, projection=line)  # type: ignore[arg-type]
+        np.testing.assert_allclose(spmm(graph, signal), smoothed, atol=1e-12)
+        found.append((graph.indptr, graph.indices, graph.weight))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected pairs of nodes of their hyperedges, got nodes 69999 and"):
+        hypergraph.laplacian_from_pairs(
+            torch.full((30_000,), nodes - 1, dtype=torch.int32), hypergraph.pairs(signal)[1]
+        )
 
 
 def test_every_level_gives_the_same_bits() -> None:

@@ -9,12 +9,15 @@
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "core/scratch.hpp"
-#include "graph/float_value.hpp"
 #include "graph/gat_kernels.hpp"
 #include "graph/schedule.hpp"
+#include "nn/float_value.hpp"
 
 namespace moiety::graph {
 namespace {
+
+using nn::put;
+using nn::value;
 
 template <class W>
 W leaky(W z, double slope) {

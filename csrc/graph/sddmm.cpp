@@ -2,12 +2,15 @@
 
 #include "core/check.hpp"
 #include "core/cpu.hpp"
-#include "graph/float_value.hpp"
 #include "graph/schedule.hpp"
 #include "graph/sddmm_kernels.hpp"
+#include "nn/float_value.hpp"
 
 namespace moiety::graph {
 namespace {
+
+using nn::put;
+using nn::value;
 
 template <class T, class I>
 void sddmm_rows_scalar(const SddmmTask<T, I>& t, int64_t begin, int64_t end) {

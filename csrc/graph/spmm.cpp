@@ -11,12 +11,15 @@
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "core/scratch.hpp"
-#include "graph/float_value.hpp"
 #include "graph/schedule.hpp"
 #include "graph/spmm_kernels.hpp"
+#include "nn/float_value.hpp"
 
 namespace moiety::graph {
 namespace {
+
+using nn::put;
+using nn::value;
 
 // Sources are packed where all of them together are more than a cache keeps close, and where each is read often enough
 // to pay for the copy.

@@ -1,7 +1,6 @@
 #include "nn/quadratic.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <numeric>
 #include <type_traits>
@@ -10,6 +9,7 @@
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "core/parallel.hpp"
+#include "nn/float_value.hpp"
 #include "nn/quadratic_kernels.hpp"
 
 #if defined(__x86_64__)
@@ -29,16 +29,7 @@ constexpr int64_t stream_bytes = int64_t{8} << 20;
 // Shorter runs share too many of their cache lines with neighbours to be written past the cache.
 constexpr int64_t stream_run_bytes = 2048;
 
-float load(float v) { return v; }
-float load(Bf16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
-void store(float* p, float v) { *p = v; }
-void store(Bf16* p, float v) {
-    const uint32_t bits = std::bit_cast<uint32_t>(v);
-    const uint32_t rounded = v != v ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
-    p->bits = static_cast<uint16_t>(rounded >> 16);
-}
-
-float value(float x, const Quadratic& c) { return (c.w1 * x + c.w2) * x + c.b + c.r * (x > 0 ? x : 0); }
+float activated(float x, const Quadratic& c) { return (c.w1 * x + c.w2) * x + c.b + c.r * (x > 0 ? x : 0); }
 
 // The term's gradient with respect to x; adds the terms of the coefficients to every `step`-th of `sums`.
 float gradient(float x, float dy, const Quadratic& c, double* sums, int64_t step) {
@@ -56,25 +47,25 @@ Quadratic column(const float* table, int64_t period, int64_t j) {
 
 template <class T>
 void forward_run_scalar(const T* x, T* y, int64_t n, const Quadratic& c, bool, bool) {
-    for (int64_t i = 0; i < n; ++i) store(y + i, value(load(x[i]), c));
+    for (int64_t i = 0; i < n; ++i) put(y + i, activated(value(x[i]), c));
 }
 
 template <class T>
 void backward_run_scalar(const T* x, const T* dy, T* dx, int64_t n, const Quadratic& c, bool, bool, double* sums) {
-    for (int64_t i = 0; i < n; ++i) store(dx + i, gradient(load(x[i]), load(dy[i]), c, sums, 1));
+    for (int64_t i = 0; i < n; ++i) put(dx + i, gradient(value(x[i]), value(dy[i]), c, sums, 1));
 }
 
 template <class T>
 void forward_rows_scalar(const T* x, T* y, int64_t n, int64_t period, const float* table, bool, bool) {
     for (int64_t i = 0, j = 0; i < n; ++i, j = j + 1 == period ? 0 : j + 1)
-        store(y + i, value(load(x[i]), column(table, period, j)));
+        put(y + i, activated(value(x[i]), column(table, period, j)));
 }
 
 template <class T>
 void backward_rows_scalar(const T* x, const T* dy, T* dx, int64_t n, int64_t period, const float* table, bool, bool,
                           float*, double* sums) {
     for (int64_t i = 0, j = 0; i < n; ++i, j = j + 1 == period ? 0 : j + 1)
-        store(dx + i, gradient(load(x[i]), load(dy[i]), column(table, period, j), sums + j, period));
+        put(dx + i, gradient(value(x[i]), value(dy[i]), column(table, period, j), sums + j, period));
 }
 
 template <class T>

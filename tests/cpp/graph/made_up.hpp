@@ -9,9 +9,12 @@
 
 #include "core/cpu.hpp"
 #include "graph/csr.hpp"
-#include "graph/float_value.hpp"
+#include "nn/float_value.hpp"
 
 namespace moiety::test {
+
+using nn::put;
+using nn::value;
 
 template <class I>
 struct MadeUp {
@@ -44,7 +47,7 @@ std::vector<T> values(size_t n, int seed) {
         if constexpr (std::is_integral_v<T>)
             x = static_cast<T>(random());
         else if constexpr (std::is_same_v<T, nn::Bf16>)
-            graph::put(&x, static_cast<float>(random() % 2000) / 1000 - 1);
+            nn::put(&x, static_cast<float>(random() % 2000) / 1000 - 1);
         else
             x = static_cast<T>(static_cast<double>(random() % 200000) / 100000 - 1);
     return v;

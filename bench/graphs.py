@@ -26,7 +26,8 @@ SHEET = Sheet(
     "Operators on graphs",
     "Milliseconds of CPU time, one thread, least over turns; ratios are how many times as fast moiety is. The gather "
     "rate counts indices, weights, sources and results; the rows' rate is that of reading the same rows in the same "
-    "order. RMAT: 2^17 nodes, 3.7 M edges, a hub of 15,651; uniform: as many nodes, 4 M edges.",
+    "order, and what that would be beside a peer bounds what a product can be. RMAT: 2^17 nodes, 3.7 M edges, a hub of "
+    "15,651; uniform: as many nodes, 4 M edges.",
     4,
 )
 Seconds = dict[str, float]
@@ -55,6 +56,8 @@ def product(name: str, graph: Graph, width: int, repeat: int, limits: Limits, be
     roofline = (
         f"{moved / seconds['moiety'] / 1e9:.1f} GB/s, {100 * share:.0f} % of the rows' {gathered / alone / 1e9:.1f}"
     )
+    bounds = [f"{seconds[peer] / alone:.2f}x {peer}" for peer in ("torch.sparse.mm sum", "A @ X")]
+    roofline += f"; reading the rows alone is {' and '.join(bounds)}"
     checks = against(seconds, limits) if limits else [best_torch(seconds, best)]
     if name == "uniform":
         checks.append(at_least(100 * share, 90, "of the rows' rate", " %"))

@@ -1,7 +1,7 @@
 """Measures kernels, protocols, networks and peers in one run and writes the report and its raw figures.
 
     python bench/run.py --out bench/RESULTS.md [--quick] [--skip-peers]
-    python bench/run.py --collect                       # nothing is measured: the report anew from all raw figures
+    python bench/run.py --collect                       # nothing is measured: report and tables anew from raw figures
 
 The report ends with what the other tables of its folder reached (sheet.py). What cannot be measured is a row that says
 why; the run goes on.
@@ -24,6 +24,7 @@ from activations import activation
 from cases import ACTIVATIONS, KERNELS, NETWORKS, PROTOCOLS
 from peers import PEERS, run_peers
 from report import render
+from sheet import rewrite
 
 
 def attempt(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -41,11 +42,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the machinery, measures nothing")
     parser.add_argument("--skip-peers", action="store_true")
-    parser.add_argument("--collect", action="store_true", help="measure nothing: write the report from raw figures")
+    parser.add_argument("--collect", action="store_true", help="measure nothing: report and tables from raw figures")
     parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
     options = parser.parse_args()
     quick, raw = options.quick, options.out.with_name("results.json")
     if options.collect:
+        rewrite(options.out.parent)
         options.out.write_text(render(json.loads(raw.read_text()), options.out.parent))
         print(f"wrote {options.out}")
         return 0

@@ -17,7 +17,19 @@ from typing import Any
 
 import machine
 
-__all__ = ["Check", "Results", "Row", "Sheet", "at_least", "at_most", "header", "raw_of", "resident", "summary"]
+__all__ = [
+    "Check",
+    "Results",
+    "Row",
+    "Sheet",
+    "at_least",
+    "at_most",
+    "header",
+    "raw_of",
+    "resident",
+    "rewrite",
+    "summary",
+]
 
 FOLDER = Path(__file__).parent
 Results = dict[str, Any]
@@ -165,11 +177,23 @@ def render(results: Results) -> str:
     )
 
 
+def sheets(folder: Path) -> list[Results]:
+    """The raw figures of every sheet in a folder, by issue."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return sorted((s for s in found if "rows" in s and "issue" in s), key=lambda s: s["issue"])
+
+
+def rewrite(folder: Path) -> None:
+    """Every table anew from its raw figures, but those that have columns of their own."""
+    for sheet in sheets(folder):
+        if "pairs" not in sheet:
+            (folder / f"{sheet['name']}.md").write_text(render(sheet))
+
+
 def summary(folder: Path) -> str:
-    """What is asked for and what was reached, of every sheet in a folder, by issue."""
-    sheets = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    """What is asked for and what was reached, of every sheet in a folder."""
     parts = []
-    for sheet in sorted((s for s in sheets if "rows" in s and "issue" in s), key=lambda s: s["issue"]):
+    for sheet in sheets(folder):
         asked = {row["title"]: [c for c in _checks(row) if c.asked is not None] for row in sheet["rows"].values()}
         asked = {title: checks for title, checks in asked.items() if checks}
         if not asked:

@@ -365,7 +365,7 @@ def _avgpool() -> Vectors:
     """The network's own average over 4 x 4, the whole layer."""
     recording = demo_recording("searched")
     program = recording.program
-    _, op = _layer(recording, "sumpool")
+    _, op = _layer(recording, "sumpool", LEAST // 2)  # of each of two parties
     x, y = program.tensors[op.inputs[0]], program.tensors[op.output]
     values = {"planes": x.shape[0]}
     for key in ("kernel", "stride", "padding"):

@@ -43,18 +43,17 @@ bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators &
 // What ends add to the degrees of nodes [begin, end), which hold what mediators add, and take off `own`, if there is
 // one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out.
 template <class T>
-void add_ends(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_t begin, int64_t end, double* degree,
+void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t begin, int64_t end, double* degree,
               T* own) {
-    const int64_t hyperedges = h.hyperedges();
     for (int64_t e = 0; e < hyperedges; ++e) {
         const Star<T>& s = star[e];
         const bool loop = s.loop();
-        const double weight = edge_weight(h, rule, e, s.size, loop);
+        const auto weight = static_cast<double>(s.weight);
         const double more = edge_reach(rule, weight, s.size, loop) - (rule.mediators ? 2 * weight : 0);
         const auto add = [&](int32_t v) {
             if (v < begin || v >= end) return;
             degree[v] += more;
-            if (own != nullptr && !loop) own[v] -= static_cast<T>(weight);
+            if (own != nullptr && !loop) own[v] -= s.weight;
         };
         add(s.end[0]);
         if (!loop) add(s.end[1]);
@@ -148,14 +147,15 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
     Buffer<double> degree = start_degrees(h, rule, stars.star.data(), any_silent);
     std::fill(stars.own.data(), stars.own.data() + stars.own.size(), T{1});
     parallel_for(h.nodes(), 1 << 16, threads, [&](int64_t begin, int64_t end) {
-        add_ends(h, rule, stars.star.data(), begin, end, degree.data(), stars.own.data());
-        double most = 0;
+        add_ends(rule, stars.star.data(), h.hyperedges(), begin, end, degree.data(), stars.own.data());
+        const auto limit = static_cast<double>(std::numeric_limits<T>::max());
+        bool fits = true;
         for (int64_t v = begin; v < end; ++v) {
-            most = std::max(most, degree[v]);
+            fits &= degree[v] <= limit;  // not of NaN: a weight that T does not hold
             stars.scale[v] = 1 / std::sqrt(static_cast<T>(degree[v]));
         }
-        check(most <= static_cast<double>(std::numeric_limits<T>::max()),
-              "hypergraph: expected weights whose sums a Laplacian's numbers hold, got ", most, " at a node");
+        check(fits, "hypergraph: expected weights whose sums at a node are numbers of the Laplacian's type, got ",
+              "larger ones: scale them down or use float64");
     });
     return stars;
 }

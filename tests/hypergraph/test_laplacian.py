@@ -190,3 +190,7 @@ def test_names_what_is_wrong() -> None:
         hypergraph.laplacian_from_pairs(torch.tensor([3, 3], dtype=torch.int32), i)
     with pytest.raises(TypeError, match=r"expected weights of float32 or float64, got torch\.int32"):
         hypergraph.laplacian_from_pairs(s, i, dtype=torch.int32)
+    heavy = Hypergraph.from_lists(4, [[0, 1], [1, 2, 3]], torch.tensor([1e300, 1.0], dtype=torch.float64))
+    with pytest.raises(ValueError, match="expected weights whose sums at a node are numbers of the Laplacian's type"):
+        heavy.laplacian(signal)
+    assert heavy.laplacian(signal.double()).weight is not None

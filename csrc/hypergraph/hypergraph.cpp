@@ -22,11 +22,10 @@ Buffer<T> scattered(int64_t count) {
     return buffer;
 }
 
-// The weight of the edges that hyperedge e of so many nodes becomes.
-double edge_weight(const Hypergraph& h, const Rule& rule, int64_t e, int64_t nodes, bool loop) {
+// The weight of the edges that a hyperedge of so many nodes and of weight `own` becomes.
+double edge_weight(const Rule& rule, int64_t nodes, bool loop, double own) {
     const auto size = static_cast<double>(nodes);
     if (size < 2 || (loop && !rule.code)) return 0;
-    const double own = h.weight == nullptr ? 1 : h.weight[e];
     if (rule.mediators) return own / (2 * size - 3);
     return rule.code ? own / size : own;
 }
@@ -71,7 +70,8 @@ Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T
     std::fill(degree.data(), degree.data() + h.nodes(), 1.0);
     if (!rule.mediators) return degree;
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
-        const double weight = edge_weight(h, rule, e, h.size(e), star != nullptr && star[e].loop());
+        const double weight =
+            edge_weight(rule, h.size(e), star != nullptr && star[e].loop(), h.weight == nullptr ? 1 : h.weight[e]);
         for (int64_t k = h.members.row_start[e]; k < h.members.row_start[e + 1]; ++k)
             degree[h.members.column[k]] += 2 * weight;
     }
@@ -131,16 +131,21 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
     std::atomic<bool> any_silent{false};
     parallel_for(h.hyperedges(), 1 << 15, threads, [&](int64_t begin, int64_t end) {
         bool silent_here = false;
+        // In registers: for all that a compiler knows, writing stars changes what is captured.
+        const Rule how = rule;
+        const int64_t* const start = h.members.row_start;
+        const int32_t *const firsts = pairs.first, *const seconds = pairs.second;
+        const double* const weight = h.weight;
+        const int64_t nodes = h.nodes();
+        Star<T>* const star = stars.star.data();
         for (int64_t e = begin; e < end; ++e) {
-            const int32_t first = pairs.first[e], second = pairs.second[e];
-            const int64_t size = h.size(e);
+            const int32_t first = firsts[e], second = seconds[e];
+            const int64_t size = start[e + 1] - start[e];
             const bool loop = first == second;
-            if (std::min(first, second) < 0 || std::max(first, second) >= h.nodes()) find_pair(h, e, first, second);
-            stars.star[e] = {h.members.row_start[e],
-                             static_cast<int32_t>(size),
-                             {first, second},
-                             static_cast<T>(edge_weight(h, rule, e, size, loop))};
-            silent_here |= silent(rule, size, loop);
+            if (std::min(first, second) < 0 || std::max(first, second) >= nodes) find_pair(h, e, first, second);
+            const double each = edge_weight(how, size, loop, weight == nullptr ? 1 : weight[e]);
+            star[e] = {start[e], static_cast<int32_t>(size), {first, second}, static_cast<T>(each)};
+            silent_here |= silent(how, size, loop);
         }
         if (silent_here) any_silent = true;
     });
@@ -150,9 +155,11 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
         add_ends(rule, stars.star.data(), h.hyperedges(), begin, end, degree.data(), stars.own.data());
         const auto limit = static_cast<double>(std::numeric_limits<T>::max());
         bool fits = true;
+        T* const scale = stars.scale.data();
+        const double* const sum = degree.data();
         for (int64_t v = begin; v < end; ++v) {
-            fits &= degree[v] <= limit;  // not of NaN: a weight that T does not hold
-            stars.scale[v] = 1 / std::sqrt(static_cast<T>(degree[v]));
+            fits &= sum[v] <= limit;  // not of NaN: a weight that T does not hold
+            scale[v] = 1 / std::sqrt(static_cast<T>(sum[v]));
         }
         check(fits, "hypergraph: expected weights whose sums at a node are numbers of the Laplacian's type, got ",
               "larger ones: scale them down or use float64");

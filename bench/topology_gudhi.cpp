@@ -3,8 +3,8 @@
 //     topology_gudhi EVENTS TURNS
 //
 // EVENTS: int32 numbers, of each event -1 and the number of the event that inserted the cell that now leaves, or the
-// cell's dimension, how many faces it has and the numbers of the events that inserted them. Prints bars by dimension and
-// the CPU milliseconds of the fastest turn as JSON.
+// cell's dimension, how many faces it has and the numbers of the events that inserted them. Prints bars by dimension
+// and the CPU milliseconds of the fastest turn as JSON.
 #include <gudhi/zigzag_persistence.h>
 
 #include <algorithm>

@@ -160,7 +160,7 @@ def test_more_nodes_than_a_cache_holds(threads: None, rule: tuple[bool, str]) ->
         smoothed = hypergraph.smooth(signal, None, None, *rule, projection=line)  # type: ignore[arg-type]
         np.testing.assert_allclose(spmm(graph, signal), smoothed, atol=1e-12)
         found.append((graph.indptr, graph.indices, graph.weight))
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # type: ignore[arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
     with pytest.raises(ValueError, match="expected pairs of nodes of their hyperedges, got nodes 69999 and"):
         hypergraph.laplacian_from_pairs(
             torch.full((30_000,), nodes - 1, dtype=torch.int32), hypergraph.pairs(signal)[1]

@@ -154,11 +154,27 @@ Adjacency adjacency(const TimedGraph& g) {
     return a;
 }
 
-// Calls f(entry of u, entry of v) for every w above both, and every pair of lifetimes of uw and vw that meet.
+// The first entry from i on that is there at some time from enter to exit. In a long sequence an edge has many
+// lifetimes, of which few meet another edge's: the others are jumped over.
+size_t seek(std::span<const Adjacency::Entry> list, size_t i, int32_t enter, int32_t exit) {
+    while (i < list.size() && (list[i].exit < enter || list[i].enter > exit)) {
+        const int32_t other = list[i].other;
+        const bool early = list[i].exit < enter;
+        const auto next = std::partition_point(
+            list.begin() + static_cast<int64_t>(i), list.end(),
+            [&](const Adjacency::Entry& e) { return early ? e.other == other && e.exit < enter : e.other == other; });
+        i = static_cast<size_t>(next - list.begin());
+    }
+    return i;
+}
+
+// Calls f(entry of u, entry of v) for every w above both, and every pair of lifetimes of uw and vw that meet, of those
+// that are there at some time from enter to exit.
 template <class F>
-void each_meeting(std::span<const Adjacency::Entry> u, std::span<const Adjacency::Entry> v, F&& f) {
+void each_meeting(std::span<const Adjacency::Entry> u, std::span<const Adjacency::Entry> v, int32_t enter, int32_t exit,
+                  F&& f) {
     size_t i = 0, j = 0;
-    while (i < u.size() && j < v.size()) {
+    while ((i = seek(u, i, enter, exit)) < u.size() && (j = seek(v, j, enter, exit)) < v.size()) {
         if (u[i].other < v[j].other || (u[i].other == v[j].other && u[i].exit < v[j].enter)) {
             ++i;
         } else if (v[j].other < u[i].other || v[j].exit < u[i].enter) {
@@ -273,14 +289,15 @@ Cells flag_cells(const TimedGraph& graph, int max_dimension) {
         std::vector<int32_t> triangles;
         for (int32_t u = 0; u < vertices; ++u) {
             for (const Adjacency::Entry& uv : edges.above(u)) {
-                each_meeting(edges.above(u), edges.above(uv.other), [&](const auto& uw, const auto& vw) {
-                    const int32_t enter = std::max({uv.enter, uw.enter, vw.enter});
-                    const int32_t exit = std::min({uv.exit, uw.exit, vw.exit});
-                    if (enter > exit) return;
-                    const int32_t faces[] = {uv.cell, uw.cell, vw.cell};
-                    cells.add(2, enter, exit, faces);
-                    if (higher) triangles.insert(triangles.end(), {u, uv.other, uw.other});
-                });
+                each_meeting(edges.above(u), edges.above(uv.other), uv.enter, uv.exit,
+                             [&](const auto& uw, const auto& vw) {
+                                 const int32_t enter = std::max({uv.enter, uw.enter, vw.enter});
+                                 const int32_t exit = std::min({uv.exit, uw.exit, vw.exit});
+                                 if (enter > exit) return;
+                                 const int32_t faces[] = {uv.cell, uw.cell, vw.cell};
+                                 cells.add(2, enter, exit, faces);
+                                 if (higher) triangles.insert(triangles.end(), {u, uv.other, uw.other});
+                             });
             }
         }
         if (higher) Higher(edges, cells).run(std::move(triangles), first, max_dimension);

@@ -159,6 +159,10 @@ Adjacency adjacency(const TimedGraph& g) {
 size_t seek(std::span<const Adjacency::Entry> list, size_t i, int32_t enter, int32_t exit) {
     while (i < list.size() && (list[i].exit < enter || list[i].enter > exit)) {
         const int32_t other = list[i].other;
+        if (i + 1 == list.size() || list[i + 1].other != other) {
+            ++i;
+            continue;
+        }
         const bool early = list[i].exit < enter;
         const auto next = std::partition_point(
             list.begin() + static_cast<int64_t>(i), list.end(),

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize(("variant", "accuracy"), [("searched", 0.885), ("x2", 0.85)])
+@pytest.mark.parametrize(("variant", "accuracy"), [("searched", 0.89), ("x2", 0.85)])
 def test_shipped_networks_are_whole_and_good_enough(variant: assets.Variant, accuracy: float) -> None:
     path = verified(f"resnet_{variant}.safetensors")
     assert path.stat().st_size <= 3_000_000

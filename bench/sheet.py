@@ -116,10 +116,11 @@ class Sheet:
             if chosen and key not in chosen:
                 continue
             try:
-                kept[key] = asdict(call())
+                row = call()
             except Exception as error:  # a bench reports what fails and goes on
                 words = " ".join(str(error).split())[:200].replace("|", "/")
-                kept[key] = asdict(Row(key, {"not measured": f"{type(error).__name__}: {words}"}))
+                row = Row(key, {"not measured": f"{type(error).__name__}: {words}"})
+            kept[key] = asdict(row) | {"commit": results["machine"]["commit"], "note": options.note}
             print(f"{time.process_time():7.1f} s  {_line(kept[key], self.unit)}", flush=True)
             results["rows"] = {name: kept[name] for name in rows if name in kept}
             raw.write_text(json.dumps(results, indent=1) + "\n")
@@ -157,20 +158,22 @@ def _cells(row: Results) -> list[str]:
     return [row["title"], figures, ", ".join(check.words() for check in _checks(row)), row["notes"]]
 
 
+def _when(row: Results) -> str:
+    return ", ".join(filter(None, [row["date"], row["load"], row.get("commit"), row.get("note")]))
+
+
 def _line(row: Results, unit: str) -> str:
     title, figures, reached, notes = _cells(row)
     return f"{title}: {figures} ({unit}); {reached} {notes}"
 
 
 def render(results: Results) -> str:
-    lines = [
-        "| " + " | ".join([*_cells(row), f"{row['date']}, {row['load']}"]) + " |" for row in results["rows"].values()
-    ]
-    note = f"\n{results['note']}\n" if results["note"] else ""
+    lines = ["| " + " | ".join([*_cells(row), _when(row)]) + " |" for row in results["rows"].values()]
     return (
-        f"# {results['title']}\n\nMade by `{results['command']}`, raw figures in `{results['name'].lower()}.json`. "
+        f"# {results['title']}\n\nLast run: `{results['command']}`, raw figures in `{results['name'].lower()}.json`. "
         f"{results['about']} In bold what is short of what issue {results['issue']} asks; the last column has the load "
-        f"average of 1 and 5 minutes.\n{note}\n{header(results['machine'])}\n"
+        "average of 1 and 5 minutes, the commit, and what else ran.\n\n"
+        f"{header(results['machine'])}\n"
         f"| | {results['unit']} | reached | | when, under which load |\n|---|---|---|---|---|\n"
         + "\n".join(lines)
         + "\n"
@@ -203,12 +206,15 @@ def summary(folder: Path) -> str:
             float(one) for row in sheet["rows"].values() if (one := row["load"].split(" / ")[0])[:1].isdigit()
         )
         dates = sorted(row["date"] for row in sheet["rows"].values())
+        commits = ", ".join(
+            dict.fromkeys(row.get("commit", sheet["machine"]["commit"]) for row in sheet["rows"].values())
+        )
         busy = f", load {_span(loads)}" if loads else ""
         parts.append(
             f"### [{sheet['title']}]({sheet['name']}.md)\n\n"
             f"Issue {sheet['issue']}: {sum(check.met for check in all_checks)} of {len(all_checks)} met. "
             f"`{sheet['command']}`, {_span(dates)}{busy}; {sheet['machine']['CPU']}, "
-            f"commit {sheet['machine']['commit']}.\n\n| what | reached (bold: short) |\n|---|---|\n"
+            f"commit {commits}.\n\n| what | reached (bold: short) |\n|---|---|\n"
             + "\n".join(f"| {title} | {', '.join(c.words(True) for c in checks)} |" for title, checks in asked.items())
         )
     return "\n\n".join(parts)

@@ -1,8 +1,10 @@
+#include <memory>
 #include <string>
 
 #include "core/check.hpp"
 #include "core/cpu.hpp"
 #include "core/parallel.hpp"
+#include "core/scratch.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -25,6 +27,13 @@ std::string compiler() {
     return "unknown";
 #endif
 }
+
+// Memory of a result, kept for the next one when its last user is gone.
+struct Memory {
+    explicit Memory(int64_t bytes) : bytes(bytes), space(bytes) {}
+    int64_t bytes;
+    moiety::Scratch<uint8_t> space;
+};
 
 }  // namespace
 
@@ -49,4 +58,14 @@ void register_system(py::module_& m) {
         "Lowers or restores that level: scalar, avx2 or avx512. For tests; not thread-safe.");
     m.def("default_threads", &moiety::default_threads, "The thread count used when none is given.");
     m.def("compiler", &compiler, "The compiler that built this module.");
+    py::class_<Memory>(m, "Memory", py::buffer_protocol(), "Bytes of any values, from those that are kept if some are.")
+        .def(py::init([](int64_t bytes) {
+                 moiety::check(bytes > 0, "Memory: expected a number of bytes above 0, got ", bytes);
+                 return std::make_unique<Memory>(bytes);
+             }),
+             py::arg("bytes"))
+        .def_buffer([](Memory& memory) {
+            return py::buffer_info(memory.space.data(), static_cast<py::ssize_t>(memory.bytes));
+        });
+    m.def("free_kept", &moiety::free_kept, "Gives memory that is kept and not used to the system; returns its bytes.");
 }

@@ -1,9 +1,9 @@
 #include "core/scratch.hpp"
 
-#include <algorithm>
-#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+#include <utility>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -14,15 +14,38 @@ namespace {
 
 constexpr int64_t huge_page = int64_t{2} << 20;
 
-struct Block {
-    void* memory = nullptr;
-    int64_t size = 0;
+// A block that nobody uses begins with this: keeping it needs no memory.
+struct Idle {
+    Idle* older;
+    int64_t size;
 };
 
-// The block that is kept. A slot is claimed by taking its pointer out; nobody waits.
-std::atomic<Block*>& slot() {
-    static std::atomic<Block*> kept{nullptr};
-    return kept;
+// Nobody waits for the lock: who does not get it does without, also in a child forked while another thread held it.
+struct Kept {
+    std::mutex lock;
+    Idle* newest = nullptr;
+};
+
+// Never destroyed: results of the last call may be given back while the process ends.
+Kept& kept() {
+    static Kept& all = *new Kept;
+    return all;
+}
+
+// Cuts the list behind the newest blocks of `most` bytes together; returns the rest.
+Idle* cut(Kept& k, int64_t most) {
+    Idle** at = &k.newest;
+    for (int64_t bytes = 0; *at != nullptr && (bytes += (*at)->size) <= most; at = &(*at)->older) continue;
+    return std::exchange(*at, nullptr);
+}
+
+int64_t free_all(Idle* block) {
+    int64_t bytes = 0;
+    while (block != nullptr) {
+        bytes += block->size;
+        std::free(std::exchange(block, block->older));
+    }
+    return bytes;
 }
 
 void* map(int64_t size) {
@@ -44,26 +67,39 @@ void advise_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] int64_t b
 }
 
 void* take_scratch(int64_t bytes, int64_t& size) {
-    if (Block* kept = slot().exchange(nullptr)) {
-        const Block block = *kept;
-        delete kept;
-        if (block.size >= bytes) {
-            size = block.size;
-            return block.memory;
+    Kept& k = kept();
+    if (const std::unique_lock guard(k.lock, std::try_to_lock); guard) {
+        // The least that is enough, and not so large that most of it would lie idle.
+        Idle** best = nullptr;
+        for (Idle** at = &k.newest; *at != nullptr; at = &(*at)->older)
+            if ((*at)->size >= bytes && (*at)->size <= 2 * bytes + huge_page &&
+                (best == nullptr || (*at)->size < (*best)->size))
+                best = at;
+        if (best != nullptr) {
+            size = (*best)->size;
+            return std::exchange(*best, (*best)->older);
         }
-        std::free(block.memory);
     }
     size = (bytes + huge_page - 1) / huge_page * huge_page;
     return map(size);
 }
 
 void give_scratch(void* memory, int64_t size) {
-    Block* block = size <= kept_scratch_bytes ? new (std::nothrow) Block{memory, size} : nullptr;
-    if (block == nullptr) return std::free(memory);
-    block = slot().exchange(block);
-    if (block == nullptr) return;
-    std::free(block->memory);
-    delete block;
+    Kept& k = kept();
+    std::unique_lock guard(k.lock, std::try_to_lock);
+    if (!guard) return std::free(memory);
+    k.newest = new (memory) Idle{k.newest, size};
+    Idle* const surplus = cut(k, kept_bytes);
+    guard.unlock();
+    free_all(surplus);
+}
+
+int64_t free_kept() {
+    Kept& k = kept();
+    std::unique_lock guard(k.lock, std::try_to_lock);
+    Idle* const all = guard ? cut(k, 0) : nullptr;
+    if (guard) guard.unlock();
+    return free_all(all);
 }
 
 }  // namespace moiety

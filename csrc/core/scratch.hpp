@@ -2,8 +2,8 @@
 //
 // A row of features costs an address translation when it lies on a page of its own, and on 4 KiB pages a few megabytes
 // of rows are more pages than the translation cache holds; in a virtual machine each miss walks two tables. On pages of
-// 2 MiB there are few to know. Pages fresh from the system are zeroed first, so one block of at most `kept_bytes` stays
-// with the process.
+// 2 MiB there are few to know. Pages fresh from the system are zeroed first, which for a result as large as what it is
+// made of is a good part of the work, so blocks of at most `kept_bytes` together stay with the process.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,14 @@
 
 namespace moiety {
 
-constexpr int64_t kept_scratch_bytes = int64_t{64} << 20;
+constexpr int64_t kept_bytes = int64_t{256} << 20;
 
-// `bytes` of memory, uninitialised and aligned to a page; `size` becomes what there really is. Throws std::bad_alloc.
+// `bytes` of memory, uninitialised and aligned to a huge page; `size` becomes what there really is. From any thread.
+// Throws std::bad_alloc.
 void* take_scratch(int64_t bytes, int64_t& size);
 void give_scratch(void* block, int64_t size);
+// Frees all that is kept; returns how many bytes that was.
+int64_t free_kept();
 
 // Asks for huge pages where the memory lies that was just allocated and not yet written: whoever reads it at random
 // will be glad. Does nothing for small sizes and on systems without them.

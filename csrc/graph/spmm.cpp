@@ -25,6 +25,7 @@ using nn::value;
 // to pay for the copy.
 constexpr int64_t packed_bytes = int64_t{2} << 20;
 constexpr int64_t packed_degree = 4;
+constexpr int64_t most_packed_bytes = int64_t{64} << 20;
 // A panel is at least as many bytes a source, so that whole cache lines and the next ones are used.
 constexpr int64_t narrowest_panel_bytes = 256;
 
@@ -103,7 +104,7 @@ void run(SpmmTask<T, I> whole, const I* order, void (*kernel)(const SpmmTask<T, 
     const bool by_head = whole.spread && whole.heads > most_heads;
     const bool packs =
         order != nullptr || (columns * width * size > packed_bytes && whole.a.edges() >= packed_degree * columns);
-    const int64_t fitting = std::max(narrowest_panel_bytes, kept_scratch_bytes / std::max<int64_t>(columns, 1)) / size;
+    const int64_t fitting = std::max(narrowest_panel_bytes, most_packed_bytes / std::max<int64_t>(columns, 1)) / size;
     const int64_t panel = by_head ? whole.head_width : packs ? std::min(width, fitting / lanes * lanes) : width;
     Scratch<T> packed(packs ? columns * panel : 0);
     advise_huge_pages(whole.y, whole.a.rows * width * size);

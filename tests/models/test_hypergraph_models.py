@@ -132,6 +132,17 @@ def test_one_hypergcn_has_no_mediators() -> None:
     torch.testing.assert_close(one.eval()(features(), hypergraph()), plain.eval()(features(), hypergraph()))
 
 
+@pytest.mark.parametrize("name", ["hypergcn", "fast_hypergcn", "one_hypergcn"])
+def test_the_programs_initial_weights(name: str) -> None:
+    model = network(name, initial="code", hidden=16)
+    for conv, out in zip(model.convs, (16, CLASSES), strict=True):
+        for value in map(torch.Tensor.detach, conv.parameters()):
+            assert float(value.abs().max()) <= out**-0.5
+            assert float(value.std()) > 0.2 * out**-0.5  # 0.58 of a uniform distribution's bound
+    with pytest.raises(ValueError, match="expected initial 'glorot' or 'code', got 'normal'"):
+        network(name, initial="normal")
+
+
 def test_the_last_relu_is_an_option() -> None:
     x, graph = features(), hypergraph()
     without, with_it = network("hypergcn").eval(), network("hypergcn", last_relu=True).eval()

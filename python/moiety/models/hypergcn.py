@@ -23,6 +23,7 @@ from moiety.models.registry import register_model
 from moiety.nn.graph import Features
 from moiety.nn.graph.parts import linear
 from moiety.nn.hypergraph import HyperGCNConv
+from moiety.nn.hypergraph.laplacian import Initial
 from moiety.nn.hypergraph.structure import check_nodes, remembered
 
 __all__ = ["FastHyperGCN", "HyperGCN", "fast_hypergcn", "hypergcn", "one_hypergcn"]
@@ -42,8 +43,9 @@ class HyperGCN(Convolutions):
         dropout: float,
         activation: Activation,
         last_relu: bool,
+        initial: Initial,
     ) -> None:
-        build = partial(HyperGCNConv, mediators=mediators, weighting=weighting, pairs=pairs)
+        build = partial(HyperGCNConv, mediators=mediators, weighting=weighting, pairs=pairs, initial=initial)
         super().__init__(build, shapes, dropout, 0.0, activation, last_relu)
 
 
@@ -65,8 +67,9 @@ class FastHyperGCN(HyperGCN):
         dropout: float,
         activation: Activation,
         last_relu: bool,
+        initial: Initial,
     ) -> None:
-        super().__init__(shapes, mediators, weighting, pairs, dropout, activation, last_relu)
+        super().__init__(shapes, mediators, weighting, pairs, dropout, activation, last_relu, initial)
         self.mediators, self.weighting, self.pairs = mediators, weighting, pairs
         self.register_buffer("projection", torch.rand(shapes[0][0]))
 
@@ -108,10 +111,11 @@ def hypergcn(
     weighting: Weighting = "paper",
     pairs: Search = "projection",
     last_relu: bool = False,
+    initial: Initial = "glorot",
 ) -> HyperGCN:
     """Convolutions with the hypergraph Laplacian with mediators, of every layer's own features"""
     shapes = sizes(in_features, hidden, layers, num_classes)
-    return HyperGCN(shapes, mediators, weighting, pairs, dropout, activation, last_relu)
+    return HyperGCN(shapes, mediators, weighting, pairs, dropout, activation, last_relu, initial)
 
 
 @register_model("one_hypergcn", paper=PAPER)
@@ -125,10 +129,11 @@ def one_hypergcn(
     weighting: Weighting = "paper",
     pairs: Search = "projection",
     last_relu: bool = False,
+    initial: Initial = "glorot",
 ) -> HyperGCN:
     """1-HyperGCN: as `hypergcn` without mediators, one edge a hyperedge"""
     shapes = sizes(in_features, hidden, layers, num_classes)
-    return HyperGCN(shapes, False, weighting, pairs, dropout, activation, last_relu)
+    return HyperGCN(shapes, False, weighting, pairs, dropout, activation, last_relu, initial)
 
 
 @register_model("fast_hypergcn", paper=PAPER)
@@ -143,7 +148,8 @@ def fast_hypergcn(
     weighting: Weighting = "paper",
     pairs: Search = "projection",
     last_relu: bool = False,
+    initial: Initial = "glorot",
 ) -> FastHyperGCN:
     """As `hypergcn` with one Laplacian, of the features that come in"""
     shapes = sizes(in_features, hidden, layers, num_classes)
-    return FastHyperGCN(shapes, mediators, weighting, pairs, dropout, activation, last_relu)
+    return FastHyperGCN(shapes, mediators, weighting, pairs, dropout, activation, last_relu, initial)

@@ -8,12 +8,14 @@ from moiety.ops.graph_segment import segment_reduce
 from moiety.ops.graph_spmm import spmm
 from moiety.ops.hypergraph_energy import hypergraph_energy
 from moiety.ops.hypergraph_smooth import hypergraph_smooth
+from moiety.ops.memory import free_memory
 from moiety.ops.quadratic import quadratic
 from moiety.ops.separable_images import separable_images
 
 __all__ = [
     "CudaModuleMissing",
     "edge_softmax",
+    "free_memory",
     "gat_aggregate",
     "gated_sum",
     "hypergraph_energy",

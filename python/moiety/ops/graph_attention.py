@@ -11,6 +11,7 @@ from torch.nn.functional import leaky_relu
 from moiety.graph.graph import Graph
 from moiety.graph.structure import Structure
 from moiety.ops import graph_common as common
+from moiety.ops import memory
 from moiety.ops.graph_spmm import other_side, spmm, tensors, turned_structure
 
 __all__ = ["edge_softmax", "gat_aggregate"]
@@ -91,7 +92,7 @@ def _check(graph: Graph, x: Tensor, score_source: Tensor, score_target: Tensor, 
 
 def _softmax(structure: Structure, scores: Tensor) -> Tensor:
     scores = scores.contiguous()
-    alpha = torch.empty_like(scores)
+    alpha = memory.empty_like(scores)
     heads = scores.shape[1] if scores.ndim == 2 else 1
     if heads:
         common.kernel("edge_softmax", scores.dtype)(
@@ -102,7 +103,7 @@ def _softmax(structure: Structure, scores: Tensor) -> Tensor:
 
 def _softmax_backward(structure: Structure, alpha: Tensor, dalpha: Tensor) -> Tensor:
     alpha, dalpha = alpha.contiguous(), dalpha.contiguous()
-    dscores = torch.empty_like(alpha)
+    dscores = memory.empty_like(alpha)
     heads = alpha.shape[1] if alpha.ndim == 2 else 1
     if heads:
         common.kernel("edge_softmax_backward", alpha.dtype)(
@@ -122,10 +123,10 @@ def _gat(
     """y and what its gradient needs, of no elements unless it is to be kept."""
     x, source, target = x.contiguous(), source.contiguous(), target.contiguous()
     rows, heads, features = structure.num_rows, x.shape[1], x.shape[2]
-    y = torch.empty((rows, heads, features), dtype=x.dtype)
-    log_sum = torch.empty((rows, heads) if keep else 0, dtype=source.dtype)
-    share = torch.empty_like(log_sum)
-    positive = torch.empty((rows, heads, features) if keep else 0, dtype=source.dtype)
+    y = memory.empty((rows, heads, features), x.dtype)
+    log_sum = memory.empty((rows, heads) if keep else (0,), source.dtype)
+    share = memory.empty_like(log_sum)
+    positive = memory.empty((rows, heads, features) if keep else (0,), source.dtype)
     common.kernel("gat_forward", x.dtype)(
         structure.native,
         heads,
@@ -153,7 +154,7 @@ def _gat_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x and of both scores; `by_source` is the transpose of the graph."""
     x, source, target, dy = x.contiguous(), source.contiguous(), target.contiguous(), dy.contiguous()
-    dx, dsource, dtarget = torch.empty_like(x), torch.empty_like(source), torch.empty_like(target)
+    dx, dsource, dtarget = memory.empty_like(x), memory.empty_like(source), memory.empty_like(target)
     common.kernel("gat_backward", x.dtype)(
         by_source.native,
         x.shape[1],

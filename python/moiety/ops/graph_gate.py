@@ -10,6 +10,7 @@ from torch import Tensor
 from moiety.graph.graph import Graph
 from moiety.graph.structure import Structure
 from moiety.ops import graph_common as common
+from moiety.ops import memory
 from moiety.ops.graph_spmm import other_side, tensors, turned_structure
 
 __all__ = ["gated_sum"]
@@ -50,7 +51,7 @@ def _check(graph: Graph, key: Tensor, query: Tensor, value: Tensor) -> None:
 def sums(structure: Structure, own: Tensor, other: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """The kernel: sums with the gate and with its derivative."""
     own, other, values = own.contiguous(), other.contiguous(), values.contiguous()
-    found = torch.empty_like(own), torch.empty_like(own)
+    found = memory.empty_like(own), memory.empty_like(own)
     common.kernel("gated_sum", own.dtype)(
         structure.native,
         *(x.data_ptr() for x in (own, other, values, *found)),

@@ -10,6 +10,7 @@ from torch import Tensor
 from moiety.graph.graph import Graph
 from moiety.graph.structure import Structure
 from moiety.ops import graph_common as common
+from moiety.ops import memory
 
 __all__ = ["sddmm"]
 
@@ -48,7 +49,7 @@ def _check(graph: Graph, x: Tensor, y: Tensor) -> None:
 def dots(structure: Structure, x: Tensor, y: Tensor, heads: int) -> Tensor:
     """The kernel: (num_edges, heads), float32 for bfloat16; x (num_rows, ...) and y (num_cols, ...)."""
     x, y = x.contiguous(), y.contiguous()
-    result = torch.empty(structure.num_edges, heads, dtype=common.weight_dtype(x.dtype))
+    result = memory.empty((structure.num_edges, heads), common.weight_dtype(x.dtype))
     common.kernel("sddmm", x.dtype)(
         structure.native,
         x.data_ptr(),

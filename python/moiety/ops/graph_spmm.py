@@ -10,6 +10,7 @@ from torch import Tensor
 from moiety.graph.graph import Graph
 from moiety.graph.structure import Structure
 from moiety.ops import graph_common as common
+from moiety.ops import memory
 from moiety.ops.graph_sddmm import dots, dots_again
 
 __all__ = ["Reduce", "spmm"]
@@ -94,7 +95,7 @@ def product(structure: Structure, x: Tensor, weight: Tensor | None, mean: bool) 
         x = x.contiguous()
     if weight is not None and not weight.is_contiguous():
         weight = weight.contiguous()
-    y = torch.empty((structure.num_rows, *x.shape[1:]), dtype=x.dtype)
+    y = memory.empty((structure.num_rows, *x.shape[1:]), x.dtype)
     pattern, order = structure.gathered
     common.kernel("spmm", x.dtype)(
         pattern,
@@ -117,8 +118,8 @@ def extreme(
     x = x.contiguous()
     weight = None if weight is None else weight.contiguous()
     shape = (structure.num_rows, *x.shape[1:])
-    y = torch.empty(shape, dtype=x.dtype)
-    argument = torch.empty(shape if with_argument else 0, dtype=torch.int32)
+    y = memory.empty(shape, x.dtype)
+    argument = memory.empty(shape if with_argument else (0,), torch.int32)
     pattern, order = structure.gathered
     common.kernel("spmm_extreme", x.dtype)(
         pattern,

@@ -11,6 +11,7 @@ from moiety._core import hypergraph as _core
 from moiety.graph.hypergraph import Hypergraph, Weighting
 from moiety.graph.hypergraph_matrices import check_pairs, uses_code
 from moiety.ops import graph_common as common
+from moiety.ops import memory
 
 __all__ = ["RING_BITS", "hypergraph_smooth"]
 
@@ -90,7 +91,7 @@ def make_stars(
 def product(native: _core.Hypergraph, stars: Stars, x: Tensor) -> Tensor:
     """The kernel on a plain tensor of the dtype that the stars are of."""
     x = x.contiguous()
-    y = torch.empty_like(x)
+    y = memory.empty_like(x)
     _SMOOTH[x.dtype](native, stars, x.data_ptr(), y.data_ptr(), common.inner(x), torch.get_num_threads())
     return y
 

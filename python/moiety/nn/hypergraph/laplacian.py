@@ -3,7 +3,7 @@ NeurIPS 2019)."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,9 @@ from moiety.nn.graph.structure import Features
 from moiety.nn.hypergraph.structure import check_nodes
 from moiety.ops import spmm
 
-__all__ = ["HyperGCNConv"]
+__all__ = ["HyperGCNConv", "Initial"]
+
+Initial = Literal["glorot", "code"]
 
 
 class HyperGCNConv(nn.Module):
@@ -27,6 +29,9 @@ class HyperGCNConv(nn.Module):
     distances of all pairs; "projection" the nodes' places on one random line, as the published program does: a new
     line in every training step, and in evaluation always the buffer `projection` (out_channels,), which is drawn with
     the parameters and saved with them, so that a network predicts the same thing twice.
+
+    initial: weights by Glorot and Bengio and a bias of zeros, or with "code" the published program's: both uniform in
+    +-1 / sqrt(out_channels), which is larger by far where features are many.
 
     The signal is not differentiated: L counts as a constant.
     """
@@ -42,22 +47,30 @@ class HyperGCNConv(nn.Module):
         weighting: Weighting = "paper",
         pairs: Search = "projection",
         bias: bool = True,
+        initial: Initial = "glorot",
     ) -> None:
         super().__init__()
+        if initial not in ("glorot", "code"):
+            raise ValueError(f"expected initial 'glorot' or 'code', got {initial!r}")
         if weighting not in ("paper", "code") or pairs not in ("projection", "exact"):
             raise ValueError(
                 f"expected weighting 'paper' or 'code' and pairs 'projection' or 'exact', got {weighting!r}, {pairs!r}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.mediators, self.weighting, self.pairs = mediators, weighting, pairs
+        self.initial = initial
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
         self.register_buffer("projection", torch.rand(out_channels))
         set_bias(self, out_channels if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        glorot(self.lin.weight)
-        zeros(self.bias)
+        if self.initial == "glorot":
+            glorot(self.lin.weight)
+            zeros(self.bias)
+        else:
+            for value in self.parameters():
+                nn.init.uniform_(value, -(self.out_channels**-0.5), self.out_channels**-0.5)
         with torch.no_grad():
             self.projection.uniform_()
 

@@ -21,9 +21,9 @@ namespace {
 using nn::put;
 using nn::value;
 
-// Sources are packed where all of them together are more than a cache keeps close, and where each is read often enough
-// to pay for the copy.
-constexpr int64_t packed_bytes = int64_t{2} << 20;
+// Sources are packed, onto huge pages, where all of them together are more than translation caches know on small ones,
+// and where each is read often enough to pay for the copy.
+constexpr int64_t packed_bytes = int64_t{12} << 20;
 constexpr int64_t packed_degree = 4;
 constexpr int64_t most_packed_bytes = int64_t{64} << 20;
 // A panel is at least as many bytes a source, so that whole cache lines and the next ones are used.

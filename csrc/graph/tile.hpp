@@ -11,7 +11,7 @@ namespace moiety::graph {
 namespace {
 
 // How far ahead of the edge at hand sources are fetched: bytes under way, and at least so many edges.
-constexpr int64_t prefetch_bytes = 4096;
+constexpr int64_t prefetch_bytes = 12288;
 constexpr int64_t prefetch_edges = 8;
 
 // Into the second cache, which can wait for many more lines at a time than the first one.

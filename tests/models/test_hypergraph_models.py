@@ -163,17 +163,18 @@ def test_a_class_that_the_last_relu_has_shut_off_never_comes_back() -> None:
     assert torch.count_nonzero(weight) > 0
 
 
-def test_hlr_is_the_energy_of_the_logits() -> None:
+def test_hlr_is_the_energy_of_the_probabilities() -> None:
     model = network("hyper_mlp", hlr=0.3)
     assert isinstance(model, Regularised)
-    z, graph = torch.randn(NODES, CLASSES, dtype=torch.float64), hypergraph()
+    logits, graph = torch.randn(NODES, CLASSES, dtype=torch.float64), hypergraph()
+    z = logits.softmax(1)
     made = graph.laplacian(z, pairs="exact")
     dense = torch.zeros(NODES, NODES, dtype=torch.float64)
     dense.index_put_((made.edge_index[1], made.edge_index[0]), made.weight.double(), accumulate=True)
     expected = 0.3 * torch.trace(z.t() @ (torch.eye(NODES, dtype=torch.float64) - dense) @ z)
-    torch.testing.assert_close(model.penalty(z, graph), expected)
+    torch.testing.assert_close(model.penalty(logits, graph), expected)
     assert float(expected) > 0
-    assert float(network("hyper_mlp").penalty(z, graph)) == 0.0
+    assert float(network("hyper_mlp").penalty(logits, graph)) == 0.0
     with pytest.raises(ValueError, match="hlr must not be negative"):
         network("hyper_mlp", hlr=-1.0)
 

@@ -22,8 +22,9 @@ __all__ = ["HyperMLP", "hyper_mlp"]
 class HyperMLP(nn.Module):
     """Linear layers with activation and dropout between them; nodes do not see each other.
 
-    hlr: lambda of the explicit regulariser lambda tr(Z^T (I - L(Z)) Z), Z the logits and L(Z) HyperGCN's Laplacian with
-    mediators, which pulls together the two nodes of every hyperedge that are furthest apart, and the others to both.
+    hlr: lambda of the explicit regulariser lambda tr(Z^T (I - L(Z)) Z), Z the classes' probabilities and L(Z) HyperGCN's
+    Laplacian with mediators, which pulls together the two nodes of every hyperedge that are furthest apart, and the
+    others to both. Of logits, which have no bound, the same sum would outweigh the labels.
     """
 
     def __init__(self, shapes: list[tuple[int, int]], dropout: float, activation: Activation, hlr: float) -> None:
@@ -51,8 +52,9 @@ class HyperMLP(nn.Module):
         """The regulariser of logits (nodes, classes), a number; its pairs are exact and count as constants."""
         if not self.hlr:
             return logits.new_zeros(())
-        smoothed = hypergraph.smooth(logits, signal=logits.detach(), mediators=True, pairs="exact")
-        return self.hlr * (logits * (logits - smoothed)).sum()
+        z = logits.softmax(1)
+        smoothed = hypergraph.smooth(z, signal=z.detach(), mediators=True, pairs="exact")
+        return self.hlr * (z * (z - smoothed)).sum()
 
 
 @register_model("hyper_mlp", paper="N. Yadati et al., HyperGCN, NeurIPS 2019 (the baselines MLP and MLP + HLR)")

@@ -44,13 +44,13 @@ Hypergraph make_hypergraph(int64_t nodes, int64_t hyperedges, int64_t incidences
         pointer<const double>(weight, "weight")};
     const py::gil_scoped_release release;
     hypergraph::validate(h, incidences);
-    h.mediated = hypergraph::mediated_degrees(h);
+    h.facts = hypergraph::facts_of(h);
     return h;
 }
 
-Pairs pairs_of(const Hypergraph& h, uintptr_t first, uintptr_t second) {
+Pairs pairs_of(const Hypergraph& h, uintptr_t first, uintptr_t second, bool known) {
     check(h.hyperedges() == 0 || (first != 0 && second != 0), "hypergraph: expected addresses of pairs, got none");
-    return {pointer<const int32_t>(first, "first"), pointer<const int32_t>(second, "second")};
+    return {pointer<const int32_t>(first, "first"), pointer<const int32_t>(second, "second"), known};
 }
 
 template <class T>
@@ -70,10 +70,10 @@ void pairs_exact(const Hypergraph& h, uintptr_t signal, int64_t width, uintptr_t
 }
 
 template <class T>
-int64_t laplacian(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second,
+int64_t laplacian(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second, bool known,
                   uintptr_t row_start, uintptr_t column, uintptr_t value, int threads) {
     const py::gil_scoped_release release;
-    return hypergraph::laplacian(h, Rule{mediators, code}, pairs_of(h, first, second),
+    return hypergraph::laplacian(h, Rule{mediators, code}, pairs_of(h, first, second, known),
                                  pointer<int64_t>(row_start, "row_start"), pointer<int32_t>(column, "column"),
                                  pointer<T>(value, "value"), threads);
 }
@@ -89,7 +89,7 @@ template <class T>
 Stars<T> make_stars(const Hypergraph& h, bool mediators, bool code, uintptr_t first, uintptr_t second,
                     [[maybe_unused]] int fraction_bits, int threads) {
     const py::gil_scoped_release release;
-    const Pairs pairs = pairs_of(h, first, second);
+    const Pairs pairs = pairs_of(h, first, second, false);
     if constexpr (std::is_integral_v<T>)
         return in_ring(h, hypergraph::make_stars<double>(h, {mediators, code}, pairs, threads), fraction_bits, threads);
     else
@@ -116,8 +116,8 @@ void register_type(py::module_& g, const std::string& suffix) {
         g.def(("pairs_exact_" + suffix).c_str(), &pairs_exact<T>, py::arg("hypergraph"), py::arg("signal"),
               py::arg("width"), py::arg("first"), py::arg("second"), py::arg("threads"));
         g.def(("laplacian_" + suffix).c_str(), &laplacian<T>, py::arg("hypergraph"), py::arg("mediators"),
-              py::arg("code"), py::arg("first"), py::arg("second"), py::arg("row_start"), py::arg("column"),
-              py::arg("value"), py::arg("threads"));
+              py::arg("code"), py::arg("first"), py::arg("second"), py::arg("known"), py::arg("row_start"),
+              py::arg("column"), py::arg("value"), py::arg("threads"));
         g.def(("clique_" + suffix).c_str(), &clique<T>, py::arg("hypergraph"), py::arg("hgnn"), py::arg("row_start"),
               py::arg("column"), py::arg("value"), py::arg("threads"));
     }

@@ -28,8 +28,9 @@ CpuFeatures detect() {
     const bool saves_ymm = (saved & 0x06) == 0x06, saves_zmm = (saved & 0xe6) == 0xe6;
     if (!avx || !saves_ymm || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return f;
     f.avx2 = (ebx >> 5 & 1) && (ebx >> 8 & 1) && fma;
-    const bool foundation = ebx >> 16 & 1, dq = ebx >> 17 & 1, bw = ebx >> 30 & 1, vl = ebx >> 31 & 1;
-    f.avx512 = f.avx2 && saves_zmm && foundation && dq && bw && vl;
+    const bool foundation = ebx >> 16 & 1, dq = ebx >> 17 & 1, cd = ebx >> 28 & 1, bw = ebx >> 30 & 1,
+               vl = ebx >> 31 & 1;
+    f.avx512 = f.avx2 && saves_zmm && foundation && dq && cd && bw && vl;
     f.ifma = f.avx512 && (ebx >> 21 & 1);
     f.vbmi = f.avx512 && (ecx >> 1 & 1) && (ecx >> 8 & 1);
     f.vaes = f.avx512 && f.aesni && (ecx >> 9 & 1);

@@ -12,7 +12,7 @@ enum class Isa { scalar = 0, avx2 = 1, avx512 = 2 };
 
 struct CpuFeatures {
     bool avx2 = false;    // AVX2, FMA and BMI2
-    bool avx512 = false;  // F, BW, DQ and VL
+    bool avx512 = false;  // F, BW, CD, DQ and VL
     bool vbmi = false;    // AVX-512 VBMI and GFNI
     bool ifma = false;    // AVX-512 IFMA52
     bool aesni = false;   // AES-NI with SSSE3 and SSE4.1

@@ -40,19 +40,22 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
 bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators && !rule.code && loop && size > 1; }
 
 // What ends add to the degrees of nodes [begin, end), which hold what mediators add, and take off `own`, if there is
-// one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out.
+// one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out. Ends elsewhere add
+// zero here and there, since whose they are cannot be foreseen.
 template <class T>
 void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t begin, int64_t end, double* degree,
               T* own) {
+    const int64_t spread = end - begin > 63 ? 63 : 0;
     for (int64_t e = 0; e < hyperedges; ++e) {
         const Star<T>& s = star[e];
         const bool loop = s.loop();
         const auto weight = static_cast<double>(s.weight);
         const double more = edge_reach(rule, weight, s.size, loop) - (rule.mediators ? 2 * weight : 0);
-        const auto add = [&](int32_t v) {
-            if (v < begin || v >= end) return;
-            degree[v] += more;
-            if (own != nullptr && !loop) own[v] -= s.weight;
+        const auto add = [&](int64_t v) {
+            const bool here = (v >= begin) & (v < end);
+            const int64_t at = here ? v : begin + (e & spread);
+            degree[at] += here ? more : 0;
+            if (own != nullptr) own[at] -= here & !loop ? s.weight : T{0};
         };
         add(s.end[0]);
         if (!loop) add(s.end[1]);
@@ -61,12 +64,8 @@ void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t
 
 // The row sums of A + I before ends add theirs.
 template <class T>
-Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star, bool any_silent) {
+Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star) {
     Buffer<double> degree = scattered<double>(h.nodes());
-    if (rule.mediators && h.mediated != nullptr && !any_silent) {
-        std::copy(h.mediated->data(), h.mediated->data() + h.nodes(), degree.data());
-        return degree;
-    }
     std::fill(degree.data(), degree.data() + h.nodes(), 1.0);
     if (!rule.mediators) return degree;
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
@@ -80,8 +79,20 @@ Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T
 
 }  // namespace
 
-std::shared_ptr<const Buffer<double>> mediated_degrees(const Hypergraph& h) {
-    return std::make_shared<const Buffer<double>>(start_degrees<float>(h, Rule{true, false}, nullptr, false));
+std::shared_ptr<const Facts> facts_of(const Hypergraph& h) {
+    return std::make_shared<const Facts>(Facts{start_degrees<float>(h, Rule{true, false}, nullptr), longest_row(h)});
+}
+
+int64_t longest_row(const Hypergraph& h) {
+    if (h.facts != nullptr) return h.facts->longest;
+    int64_t longest = 0;
+    for (int64_t v = 0; v < h.nodes(); ++v) {
+        int64_t met = 0;
+        for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k)
+            met += h.size(h.holders.column[k]);
+        longest = std::max(longest, met);
+    }
+    return longest;
 }
 
 Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second) {
@@ -96,6 +107,12 @@ Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second) 
     check(found.first >= 0 && found.second >= 0, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ",
           first, " and ", second, " of hyperedge ", e, ", which does not hold both");
     return found;
+}
+
+void check_pairs(const Hypergraph& h, const Pairs& pairs, int threads) {
+    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
+        for (int64_t e = begin; e < end; ++e) find_pair(h, e, pairs.first[e], pairs.second[e]);
+    });
 }
 
 void validate(const Hypergraph& h, int64_t incidences) {
@@ -136,22 +153,27 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
         const int64_t* const start = h.members.row_start;
         const int32_t *const firsts = pairs.first, *const seconds = pairs.second;
         const double* const weight = h.weight;
-        const int64_t nodes = h.nodes();
         Star<T>* const star = stars.star.data();
         for (int64_t e = begin; e < end; ++e) {
             const int32_t first = firsts[e], second = seconds[e];
             const int64_t size = start[e + 1] - start[e];
             const bool loop = first == second;
-            if (std::min(first, second) < 0 || std::max(first, second) >= nodes) find_pair(h, e, first, second);
-            const double each = edge_weight(how, size, loop, weight == nullptr ? 1 : weight[e]);
-            star[e] = {start[e], static_cast<int32_t>(size), {first, second}, static_cast<T>(each)};
+            const auto each = static_cast<T>(edge_weight(how, size, loop, weight == nullptr ? 1 : weight[e]));
+            star[e] = {{first, each == T{0} ? first : second}, start[e], static_cast<int32_t>(size), each};
             silent_here |= silent(how, size, loop);
         }
         if (silent_here) any_silent = true;
     });
-    Buffer<double> degree = start_degrees(h, rule, stars.star.data(), any_silent);
-    std::fill(stars.own.data(), stars.own.data() + stars.own.size(), T{1});
-    parallel_for(h.nodes(), 1 << 16, threads, [&](int64_t begin, int64_t end) {
+    const double* const mediated =
+        rule.mediators && h.facts != nullptr && !any_silent ? h.facts->mediated.data() : nullptr;
+    Buffer<double> degree =
+        mediated != nullptr ? scattered<double>(h.nodes()) : start_degrees(h, rule, stars.star.data());
+    if (threads <= 0) threads = default_threads();
+    // A range a thread: each goes through all hyperedges.
+    const int64_t range = std::max<int64_t>(1 << 16, (h.nodes() + threads - 1) / threads);
+    parallel_for(h.nodes(), range, threads, [&](int64_t begin, int64_t end) {
+        if (mediated != nullptr) std::copy(mediated + begin, mediated + end, degree.data() + begin);
+        if (own) std::fill(stars.own.data() + begin, stars.own.data() + end, T{1});
         add_ends(rule, stars.star.data(), h.hyperedges(), begin, end, degree.data(), stars.own.data());
         const auto limit = static_cast<double>(std::numeric_limits<T>::max());
         bool fits = true;
@@ -169,16 +191,17 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
 
 template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
-    Stars<T> stars = weigh<T>(h, rule, pairs, true, threads);
-    stars.at_end = scattered<uint8_t>(h.members.edges());
-    uint8_t* at_end = stars.at_end.data();
-    std::fill(at_end, at_end + stars.at_end.size(), uint8_t{0});
+    Buffer<uint8_t> ends = scattered<uint8_t>(h.members.edges());
+    uint8_t* const at_end = ends.data();
+    std::fill(at_end, at_end + ends.size(), uint8_t{0});
     graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
         for (int64_t e = begin; e < end; ++e) {
             const Places at = find_pair(h, e, pairs.first[e], pairs.second[e]);
             at_end[h.place[at.first]] = at_end[h.place[at.second]] = 1;
         }
     });
+    Stars<T> stars = weigh<T>(h, rule, pairs, true, threads);
+    stars.at_end = std::move(ends);
     return stars;
 }
 
@@ -190,7 +213,7 @@ Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_b
                          Buffer<uint64_t>(h.nodes()), Buffer<uint64_t>(h.nodes())};
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
         const Star<double>& s = stars.star[e];
-        ring.star[e] = {s.begin, s.size, {s.end[0], s.end[1]}, fixed(s.weight)};
+        ring.star[e] = {{s.end[0], s.end[1]}, s.begin, s.size, fixed(s.weight)};
     }
     parallel_for(h.nodes(), 1 << 14, threads, [&](int64_t begin, int64_t end) {
         for (int64_t v = begin; v < end; ++v) {

@@ -24,14 +24,20 @@ namespace moiety::hypergraph {
 
 using graph::Csr;
 
+// What only the structure decides.
+struct Facts {
+    Buffer<double> mediated;  // the row sums of A + I with mediators if every node were one in all of its hyperedges
+    int64_t longest;          // the most nodes, each time it is met, of the hyperedges of one node
+};
+
 // Nodes of a hyperedge differ from each other; there are fewer than 2^31 nodes and hyperedges.
 struct Hypergraph {
     Csr<int32_t> members;            // rows are hyperedges, columns nodes, in the caller's order
     Csr<int32_t> holders;            // the transpose: rows are nodes, columns hyperedges, ascending
     const int64_t* place = nullptr;  // of every incidence of `members`, where it lies in `holders`
     const double* weight = nullptr;  // hyperedges, or null for ones
-    // What `mediated_degrees` made, or null: what no signal changes need not be added up for each.
-    std::shared_ptr<const Buffer<double>> mediated = nullptr;
+    // What `facts_of` made, or null: what no signal changes need not be found out for each.
+    std::shared_ptr<const Facts> facts = nullptr;
 
     int64_t nodes() const { return members.columns; }
     int64_t hyperedges() const { return members.rows; }
@@ -42,27 +48,30 @@ struct Hypergraph {
 // weights are finite and positive. Reads everything once.
 void validate(const Hypergraph& h, int64_t incidences);
 
-// The row sums of A + I (nodes) with mediators if every node were a mediator in all of its hyperedges. O(incidences).
-std::shared_ptr<const Buffer<double>> mediated_degrees(const Hypergraph& h);
+// O(incidences).
+std::shared_ptr<const Facts> facts_of(const Hypergraph& h);
+int64_t longest_row(const Hypergraph& h);  // of `facts` if they are there
 
 struct Rule {
     bool mediators = true;
     bool code = false;  // else as in the paper
 };
 
-// The pair of every hyperedge (hyperedges each).
+// The pair of every hyperedge (hyperedges each). `known`: pairs.hpp found them in this hypergraph, and nobody looks
+// whether their nodes are of their hyperedges.
 struct Pairs {
     const int32_t* first;
     const int32_t* second;
+    bool known = false;
 };
 
-// What a hyperedge contributes: both ends of its pair and the weight w of its edges (0: nothing); and where its nodes
-// are, so that who meets a hyperedge at random reads one cache line of it.
+// What a hyperedge contributes: both ends of its pair, the same one where it contributes nothing, and the weight w of
+// its edges; and where its nodes are, so that who meets a hyperedge at random reads one cache line of it.
 template <class T>
 struct alignas(32) Star {
+    int32_t end[2];
     int64_t begin;  // among `members`
     int32_t size;
-    int32_t end[2];
     T weight;
 
     bool loop() const { return end[0] == end[1]; }
@@ -79,8 +88,8 @@ struct Stars {
 };
 
 // Everything but `at_end`, and `own` where it is asked for. T is float or double. O(nodes + hyperedges) once
-// h.mediated is there. Throws Error on a node that is none and on sums of weights beyond T; whether both nodes are of
-// their hyperedge is for the caller to find out, who reads the members in any case.
+// h.facts is there. Throws Error on sums of weights beyond T; whether both nodes are of their hyperedge is for the
+// caller to find out beforehand.
 template <class T>
 Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads);
 
@@ -89,6 +98,7 @@ struct Places {
     int64_t first, second;
 };
 Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second);
+void check_pairs(const Hypergraph& h, const Pairs& pairs, int threads);  // find_pair of all
 
 // All of it: O(incidences). Throws Error on a pair with a node that is not in its hyperedge.
 template <class T>

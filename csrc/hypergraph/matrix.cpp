@@ -1,94 +1,95 @@
 #include "hypergraph/matrix.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
+#include "core/cpu.hpp"
 #include "hypergraph/merge.hpp"
 
 namespace moiety::hypergraph {
 namespace {
 
-// What a hyperedge adds to a row: `weight` in each of `count` columns, and `self` to the row's own.
-template <class T>
-struct Part {
-    const int32_t* column;
-    int32_t count;
-    T weight, self;
-};
+// Listed at a time: what lies in the nearest cache.
+constexpr int64_t listed_entries = 2048, listed_rows = 512;
 
-// What the hyperedge of star s adds to row `row`; counts in `ends` how often the row's node is an end.
 template <class T>
-inline Part<T> part_of(const Star<T>& s, int64_t row, bool mediators, const int32_t* members, int64_t& ends) {
-    const bool first = s.end[0] == row, second = s.end[1] == row, is_end = first || second;
-    ends += first + second;
-    // A mediator meets both ends, an end everybody, or the other one without mediators.
-    Part<T> part{is_end ? members + s.begin : s.end, is_end ? s.size : 2, s.weight, T{0}};
-    if (!mediators) part = {s.end + first, is_end, s.weight, T{0}};
-    if (s.loop()) {  // its node meets everybody twice and itself by the edge from end to end
-        part.count = !mediators ? 0 : is_end ? part.count : 1;
-        part.weight = 2 * s.weight;
-        part.self = is_end ? part.weight : T{0};
+int64_t list_scalar(const Hypergraph& h, const Star<T>* star, int64_t begin, int64_t end, int64_t enough,
+                    int64_t* row_end, List<T> list) {
+    return list_rows(h, star, begin, end, enough, row_end, list, [&](const Part<T>& part, int64_t v, int64_t at) {
+        for (int64_t k = 0; k < part.count; ++k) {
+            list.column[at] = part.column[k];
+            list.value[at] = part.weight;
+            at += part.column[k] != v;
+        }
+        return at;
+    });
+}
+
+template <class T>
+int64_t add_up_scalar(Slot<T>* slot, int64_t begin, int64_t end, List<T> list, int64_t from, int64_t to,
+                      int64_t* row_end, int32_t* column, T* value) {
+    for (int64_t v = begin; v < end; ++v) {
+        const int64_t behind = row_end[v + 1];
+        to = row_end[v + 1] = add_up_row(slot, v, list, from, behind, to, column, value);
+        from = behind;
     }
-    if (s.weight == T{0}) part.count = 0;
-    return part;
+    return to;
 }
 
-// How far ahead of the incidence at hand its hyperedge is fetched, and then the hyperedge's nodes.
-constexpr int64_t stars_ahead = 24, members_ahead = 12;
-
 template <class T>
-inline void fetch_ahead(const Star<T>* star, const int32_t* holder, const int32_t* members, int64_t k, int64_t last) {
-    __builtin_prefetch(star + holder[std::min(k + stars_ahead, last)]);
-    __builtin_prefetch(members + star[holder[std::min(k + members_ahead, last)]].begin);
+const RowKernels<T>& kernels() {
+#if defined(__x86_64__)
+    if (isa() == Isa::avx512) return rows_avx512<T>();
+#endif
+    static constexpr RowKernels<T> scalar = {list_scalar<T>, add_up_scalar<T>};
+    return scalar;
 }
 
-// Parts of rows [begin, end) in order, made some hundred at a time ahead of the rows, so that what they need is on its
-// way from memory when it is needed: how long a row is depends on all of its entries, and a processor that waits for
-// them to know gets no further by itself.
+// A list and its space.
 template <class T>
-class PartMaker {
+class Lists {
   public:
-    PartMaker(const Hypergraph& h, const Rule& rule, const Star<T>* star, int64_t begin, int64_t end)
-        : h_(h),
-          star_(star),
-          mediators_(rule.mediators),
-          row_(begin),
-          made_(h.holders.row_start[begin]),
-          base_(made_),
-          end_(h.holders.row_start[end]) {}
-
-    const Part<T>& part(int64_t k, const RowMerger<T>& merger) {
-        if (k == made_) make(merger);
-        return part_[k - base_];
+    explicit Lists(int64_t entries) : column_(entries + list_slack), value_(entries + list_slack) {
+        advise_huge_pages(column_.data(), column_.size() * static_cast<int64_t>(sizeof(int32_t)));
+        advise_huge_pages(value_.data(), value_.size() * static_cast<int64_t>(sizeof(T)));
     }
-    int64_t ends() const { return ends_; }  // how often a row's node was an end
+    List<T> list() { return {column_.data(), value_.data()}; }
 
   private:
-    static constexpr int64_t block = 128;
-
-    void make(const RowMerger<T>& merger) {
-        const int64_t *const row_start = h_.holders.row_start, last = end_ - 1;
-        const int32_t *const holder = h_.holders.column, *const members = h_.members.column;
-        const Star<T>* const star = star_;
-        const bool mediators = mediators_;
-        const int64_t base = made_, made = std::min(base + block, end_);
-        int64_t ends = ends_, row = row_;
-        for (int64_t k = base; k < made; ++k) {
-            fetch_ahead(star, holder, members, k, last);
-            while (k >= row_start[row + 1]) ++row;
-            part_[k - base] = part_of(star[holder[k]], row, mediators, members, ends);
-        }
-        base_ = base, made_ = made, ends_ = ends, row_ = row;
-        for (int64_t k = 0; k < made - base; ++k) merger.fetch(part_[k].column, part_[k].count);
-    }
-
-    const Hypergraph& h_;
-    const Star<T>* star_;
-    bool mediators_;
-    int64_t row_, made_, base_, end_, ends_ = 0;
-    Part<T> part_[block];
+    Buffer<int32_t> column_;
+    Buffer<T> value_;
 };
+
+// Lists all rows of A + I without mediators. row_start[v + 1]: behind the list of v.
+template <class T>
+void list_pairs(const Star<T>* star, int64_t hyperedges, int64_t nodes, int64_t* row_start, List<T> list) {
+    int64_t* const next = row_start + 1;  // how long a list is, then where its next entry goes
+    std::fill(next, next + nodes, 1);
+    for (int64_t e = 0; e < hyperedges; ++e) {
+        const Star<T>& s = star[e];
+        next[s.end[0]] += s.weight != T{0};
+        next[s.end[1]] += (s.weight != T{0}) & !s.loop();
+    }
+    row_start[0] = 0;
+    for (int64_t v = 0, at = 0; v < nodes; ++v) {
+        const int64_t count = next[v];
+        list.column[at] = static_cast<int32_t>(v);
+        list.value[at] = 1;
+        next[v] = at + 1;
+        at += count;
+    }
+    for (int64_t e = 0; e < hyperedges; ++e) {
+        const Star<T>& s = star[e];
+        if (s.weight == T{0}) continue;
+        const auto join = [&](int32_t row, int32_t other, T weight) {
+            const int64_t at = next[row]++;
+            list.column[at] = other;
+            list.value[at] = weight;
+        };
+        join(s.end[0], s.end[1], s.loop() ? 2 * s.weight : s.weight);
+        if (!s.loop()) join(s.end[1], s.end[0], s.weight);
+    }
+}
 
 }  // namespace
 
@@ -98,65 +99,57 @@ int64_t laplacian_capacity(const Hypergraph& h, const Rule& rule) {
 }
 
 int64_t clique_capacity(const Hypergraph& h) {
-    int64_t entries = h.nodes();
+    int64_t entries = 0;
     for (int64_t e = 0; e < h.hyperedges(); ++e) entries += h.size(e) * h.size(e);
     return entries;
+}
+
+template <>
+const RowKernels<float>& row_kernels() {
+    return kernels<float>();
+}
+template <>
+const RowKernels<double>& row_kernels() {
+    return kernels<double>();
 }
 
 template <class T>
 int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
                   T* value, int threads) {
+    if (!pairs.known) check_pairs(h, pairs, threads);
     const Stars<T> stars = weigh<T>(h, rule, pairs, false, threads);
-    const Star<T>* const all = stars.star.data();
+    const Star<T>* const star = stars.star.data();
+    const T* const scale = stars.scale.data();
     const int64_t* const holder_start = h.holders.row_start;
+    const int64_t nodes = h.nodes(), hyperedges = h.hyperedges();
     advise_huge_pages(column, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(int32_t)));
     advise_huge_pages(value, laplacian_capacity(h, rule) * static_cast<int64_t>(sizeof(T)));
+    if (!rule.mediators) {
+        Lists<T> space(nodes + 2 * hyperedges);
+        list_pairs(star, hyperedges, nodes, row_start, space.list());
+        const auto length = [&](int64_t begin, int64_t end) { return row_start[end] - row_start[begin]; };
+        const auto lists = [&](int64_t end, int64_t before) {
+            return [&, end, from = before](int64_t v) mutable -> Listed<T> {
+                const int64_t begin = from, some = std::min(v + listed_rows, end);
+                from = row_start[some];
+                return {space.list(), begin, some};
+            };
+        };
+        return merge_rows(holder_start, nodes, scale, row_start, column, value, threads, length, lists);
+    }
     const auto most = [&](int64_t begin, int64_t end) {
-        // A mediator meets two nodes, an end all, or one without mediators.
-        int64_t entries = end - begin + (rule.mediators ? 2 * (holder_start[end] - holder_start[begin]) : 0);
-        for (int64_t e = 0; e < h.hyperedges(); ++e)
-            for (const int32_t v : all[e].end)
-                if (v >= begin && v < end) entries += rule.mediators ? all[e].size - 2 : 1;
+        // A mediator meets two nodes, an end all.
+        int64_t entries = end - begin + 2 * (holder_start[end] - holder_start[begin]);
+        for (int64_t e = 0; e < hyperedges; ++e)
+            for (const int32_t v : star[e].end) entries += (v >= begin) & (v < end) ? star[e].size - 2 : 0;
         return entries;
     };
-    std::atomic<int64_t> ends{0};
-    const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
-        PartMaker<T> maker(h, rule, all, begin, end);
-        // In registers: for all that a compiler knows, writing entries changes what is captured.
-        const Star<T>* const star = all;
-        const int32_t *const holder = h.holders.column, *const members = h.members.column;
-        const bool mediators = rule.mediators, far = merger.far();
-        const int64_t last = h.members.edges() - 1;
-        int64_t met = 0, k = holder_start[begin];
-        for (int64_t v = begin; v < end; ++v) {
-            const int64_t row_end = holder_start[v + 1];
-            T own = 1;
-            merger.start(v, own);
-            if (far) {
-                for (; k < row_end; ++k) {
-                    const Part<T>& part = maker.part(k, merger);
-                    own += part.self;
-                    merger.add(part.column, part.count, part.weight);
-                }
-            } else {
-                for (; k < row_end; ++k) {
-                    fetch_ahead(star, holder, members, k, last);
-                    const Part<T> part = part_of(star[holder[k]], v, mediators, members, met);
-                    own += part.self;
-                    merger.add(part.column, part.count, part.weight);
-                }
-            }
-            merger.set_own(own);
-            merger.finish();
-            row_start[v + 1] = merger.end();
-        }
-        ends += met + maker.ends();
+    const auto lists = [&, longest = longest_row(h), list = row_kernels<T>().list](int64_t end, int64_t) {
+        return [&, end, space = Lists<T>(listed_entries + longest)](int64_t v) mutable -> Listed<T> {
+            return {space.list(), 0, list(h, star, v, end, listed_entries, row_start, space.list())};
+        };
     };
-    const int64_t entries =
-        merge_rows(holder_start, h.nodes(), stars.scale.data(), row_start, column, value, threads, most, fill);
-    if (ends != 2 * h.hyperedges())  // some pair is of nodes elsewhere: of which hyperedge?
-        for (int64_t e = 0; e < h.hyperedges(); ++e) find_pair(h, e, pairs.first[e], pairs.second[e]);
-    return entries;
+    return merge_rows(holder_start, nodes, scale, row_start, column, value, threads, most, lists);
 }
 
 template <class T>
@@ -170,35 +163,33 @@ int64_t clique(const Hypergraph& h, bool hgnn, int64_t* row_start, int32_t* colu
         scale[v] = static_cast<T>(!hgnn ? 1 : degree > 0 ? 1 / std::sqrt(degree) : 0);
     }
     const auto most = [&](int64_t begin, int64_t end) {
-        int64_t entries = hgnn ? 0 : end - begin;
+        int64_t entries = 0;
         for (int64_t k = h.holders.row_start[begin]; k < h.holders.row_start[end]; ++k)
             entries += h.size(h.holders.column[k]);
         return entries;
     };
-    // A clique has no loops: every row begins with one and loses it in the end.
-    const T loop = hgnn ? 0 : 1;
-    const auto fill = [&](RowMerger<T>& merger, int64_t begin, int64_t end) {
-        for (int64_t v = begin; v < end; ++v) {
-            merger.start(v, loop);
-            for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k) {
-                const int64_t e = h.holders.column[k], size = h.size(e);
-                const auto weight = static_cast<T>(hgnn ? own_weight(e) / static_cast<double>(size) : own_weight(e));
-                if (weight != T{0}) merger.add(h.members.column + h.members.row_start[e], size, weight);
+    // A row, listed at 0 and without its own column in a clique.
+    const auto list_row = [&](int64_t v, List<T> list) {
+        int64_t at = 0;
+        for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k) {
+            const int64_t e = h.holders.column[k], size = h.size(e);
+            const auto weight = static_cast<T>(hgnn ? own_weight(e) / static_cast<double>(size) : own_weight(e));
+            const int32_t* const member = h.members.column + h.members.row_start[e];
+            for (int64_t j = 0; j < size && weight != T{0}; ++j) {
+                list.column[at] = member[j];
+                list.value[at] = weight;
+                at += hgnn | (member[j] != v);
             }
-            merger.finish();
-            row_start[v + 1] = merger.end();
         }
+        row_start[v + 1] = at;
     };
-    const int64_t entries =
-        merge_rows(h.holders.row_start, h.nodes(), scale.data(), row_start, column, value, threads, most, fill);
-    if (hgnn) return entries;
-    for (int64_t v = 0; v < h.nodes(); ++v) {
-        const int64_t begin = row_start[v] + v, end = row_start[v + 1];  // v loops are gone before this row
-        std::copy(column + begin + 1, column + end, column + begin - v);
-        std::copy(value + begin + 1, value + end, value + begin - v);
-        row_start[v + 1] -= v + 1;
-    }
-    return entries - h.nodes();
+    const auto lists = [&, longest = longest_row(h)](int64_t, int64_t) {
+        return [&, space = Lists<T>(longest)](int64_t v) mutable -> Listed<T> {
+            list_row(v, space.list());
+            return {space.list(), 0, v + 1};
+        };
+    };
+    return merge_rows(h.holders.row_start, h.nodes(), scale.data(), row_start, column, value, threads, most, lists);
 }
 
 #define MOIETY_MATRIX(T)                                                                                   \

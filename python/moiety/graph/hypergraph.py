@@ -168,9 +168,8 @@ class Hypergraph:
         projection: Projection = None,
     ) -> Graph:
         """L = D^-1/2 (A + I) D^-1/2 of the pairs of `signal`, with weights of its dtype; ``spmm(L, x)`` applies it."""
-        return self.laplacian_from_pairs(
-            *self.pairs(signal, pairs, projection), mediators, weighting, matrices.signal_dtype(signal)
-        )
+        s, i = self.pairs(signal, pairs, projection)
+        return matrices.laplacian(self, s, i, mediators, weighting, matrices.signal_dtype(signal), known=True)
 
     def laplacian_from_pairs(
         self,

@@ -117,8 +117,9 @@ def laplacian(
     mediators: bool,
     weighting: Weighting,
     dtype: torch.dtype,
+    known: bool = False,
 ) -> Graph:
-    """`Hypergraph.laplacian_from_pairs`."""
+    """`Hypergraph.laplacian_from_pairs`. `known`: `find_pairs` has just found the pairs, and nobody looks."""
     code = uses_code(weighting)
     check_pairs(hypergraph, s, i)
     s, i = s.contiguous(), i.contiguous()
@@ -129,6 +130,7 @@ def laplacian(
         code,
         s.data_ptr(),
         i.data_ptr(),
+        known,
         indptr.data_ptr(),
         column.data_ptr(),
         value.data_ptr(),
@@ -185,8 +187,10 @@ def _empty(rows: int, entries: int, dtype: torch.dtype) -> tuple[Tensor, Tensor,
     """Compressed rows to be filled."""
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"hypergraph: expected weights of float32 or float64, got {dtype}")
+    from moiety.ops import memory
+
     return (
         torch.empty(rows + 1, dtype=torch.int64),
-        torch.empty(entries, dtype=torch.int32),
-        torch.empty(entries, dtype=dtype),
+        memory.empty((entries,), torch.int32),
+        memory.empty((entries,), dtype),
     )

@@ -23,10 +23,11 @@ __all__ = [
     "power_law",
     "products",
     "published",
+    "published_program",
     "searches",
     "signal_of",
 ]
-__all__ += ["smooth_bytes", "with_dhg"]
+__all__ += ["smooth_bytes", "with_dhg", "with_one_dictionary"]
 
 WIDTH = 16  # columns of a signal: the hidden layer of HyperGCN
 
@@ -65,15 +66,56 @@ def lists_of(hypergraph: Hypergraph) -> list[list[int]]:
     return [members[a:b] for a, b in pairwise(hypergraph.indptr.tolist())]
 
 
-def reference(nodes: int, lists: list[list[int]], signal: np.ndarray, line: np.ndarray, mediators: bool) -> Any:
-    """The published program's algorithm, written anew: a dictionary of weights filled by a loop over hyperedges."""
+def published_program(
+    nodes: int, hyperedges: dict[int, list[int]], signal: np.ndarray, random: np.random.Generator, mediators: bool
+) -> Tensor:
+    """The Laplacian by the steps of the published program (malllabiisc/HyperGCN, model/utils.py), written anew.
+
+    Edges go to a list and weights to a dictionary that is asked whether it has an edge before it is added to; another
+    dictionary makes edges distinct, their weights are looked up once more, and lists become a SciPy matrix, which is
+    normalised and made a sparse tensor.
+    """
+    edges: list[list[int]] = []
+    weights: dict[tuple[int, int], float] = {}
+
+    def add(pairs: list[list[int]], share: int) -> None:
+        edges.extend(pairs)
+        for u, v in pairs:
+            if (u, v) not in weights:
+                weights[(u, v)] = 0
+            weights[(u, v)] += float(1 / share)
+
+    line = random.random(signal.shape[1])
+    for name in hyperedges:
+        members = list(hyperedges[name])
+        places = np.dot(signal[members], line)
+        s, i = members[np.argmax(places)], members[np.argmin(places)]
+        share = 2 * len(members) - 3 if mediators else len(members)
+        add([[s, i], [i, s]], share)
+        if mediators:
+            for k in members:
+                if k != s and k != i:
+                    add([[s, k], [i, k], [k, s], [k, i]], share)
+    number = {tuple(edge): position for position, edge in enumerate(edges)}
+    distinct = [list(edge) for edge in number]
+    found = [weights[(edge[0], edge[1])] for edge in distinct]
+    index = np.array(distinct)
+    a = sp.coo_matrix((np.array(found), (index[:, 0], index[:, 1])), shape=(nodes, nodes), dtype=np.float32)
+    return _normalised(sp.csr_matrix(a + sp.eye(nodes), dtype=np.float32))
+
+
+def with_one_dictionary(
+    nodes: int, hyperedges: dict[int, list[int]], signal: np.ndarray, random: np.random.Generator, mediators: bool
+) -> Tensor:
+    """The same Laplacian as leanly as Python has it: one dictionary and no list of edges."""
     weights: dict[tuple[int, int], float] = {}
 
     def join(u: int, v: int, weight: float) -> None:
         weights[u, v] = weights.get((u, v), 0.0) + weight
         weights[v, u] = weights.get((v, u), 0.0) + weight
 
-    for members in lists:
+    line = random.random(signal.shape[1])
+    for members in hyperedges.values():
         places = signal[members] @ line
         s, i = members[int(places.argmax())], members[int(places.argmin())]
         share = 1 / (2 * len(members) - 3) if mediators else 1 / len(members)
@@ -85,11 +127,16 @@ def reference(nodes: int, lists: list[list[int]], signal: np.ndarray, line: np.n
                     join(i, k, share)
     rows, columns = zip(*weights, strict=True)
     a = sp.coo_matrix((list(weights.values()), (rows, columns)), shape=(nodes, nodes), dtype=np.float32).tocsr()
-    a = a + sp.eye(nodes, dtype=np.float32)
-    scale = sp.diags(np.power(np.asarray(a.sum(1)).ravel(), -0.5))
-    found = (scale @ a @ scale).tocoo()
-    index = torch.from_numpy(np.stack([found.row, found.col]).astype(np.int64))
-    return torch.sparse_coo_tensor(index, torch.from_numpy(found.data.astype(np.float32)), found.shape)
+    return _normalised(a + sp.eye(nodes, dtype=np.float32))
+
+
+def _normalised(a: Any) -> Tensor:
+    scale = np.power(np.array(a.sum(1)), -1 / 2).flatten()
+    scale[np.isinf(scale)] = 0.0
+    diagonal = sp.diags(scale)
+    found = diagonal.dot(a).dot(diagonal).tocoo().astype(np.float32)
+    index = torch.from_numpy(np.vstack((found.row, found.col))).long()
+    return torch.sparse_coo_tensor(index, torch.from_numpy(found.data), torch.Size(found.shape))
 
 
 def with_dhg(hypergraph: Hypergraph, signal: Tensor, mediators: bool) -> Call | None:
@@ -110,13 +157,16 @@ def with_dhg(hypergraph: Hypergraph, signal: Tensor, mediators: bool) -> Call | 
 
 def laplacians(hypergraph: Hypergraph, mediators: bool) -> tuple[Calls, Calls]:
     """Ours, and slow peers: signal to Laplacian; DHG's time holds one smoothing, so does "moiety and product"."""
-    signal, lists, random = signal_of(hypergraph), lists_of(hypergraph), np.random.default_rng(0)
-    array = signal.numpy()
+    signal, random = signal_of(hypergraph), np.random.default_rng(0)
+    peer = hypergraph.num_nodes, dict(enumerate(lists_of(hypergraph))), signal.numpy(), random, mediators
     calls: Calls = {
         "moiety": lambda: hypergraph.laplacian(signal, mediators, "code"),
         "moiety and product": lambda: spmm(hypergraph.laplacian(signal, mediators, "code"), signal),
     }
-    slow: Calls = {"reference": lambda: reference(hypergraph.num_nodes, lists, array, random.random(WIDTH), mediators)}
+    slow: Calls = {
+        "reference": lambda: published_program(*peer),
+        "the same with one dictionary": lambda: with_one_dictionary(*peer),
+    }
     if (dhg := with_dhg(hypergraph, signal, mediators)) is not None:
         slow["DHG"] = dhg
     return calls, slow

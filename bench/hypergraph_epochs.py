@@ -8,9 +8,9 @@ implementations train on the same random ones, 20 entries a row in 1,425 columns
 Adam. One thread, least CPU time over turns, implementations in turns. Memory: each in a process of its own, the peak of
 its resident set over three epochs above what it had with the data loaded.
 
-"reference" is the published program's algorithm, written anew: in every layer and epoch, a loop over hyperedges in
-Python that collects weights in a dictionary, a SciPy matrix of them, normalised, and a sparse tensor; its features are
-dense. PyG has no HyperGCN: its `HypergraphConv` is HGNN's convolution, on features dense and as a sparse tensor.
+"reference" makes its Laplacian in every layer and epoch by the published program's steps, written anew
+(hypergraph_cases.py); its features are dense. PyG has no HyperGCN: its `HypergraphConv` is HGNN's convolution, on
+features dense and as a sparse tensor.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hypergraph_cases import lists_of, published_program
 from moiety.data import load_hypergraph
 from moiety.data.hypergraph_data import HypergraphData
 from moiety.drive.hypernodes.fitting import step
@@ -60,35 +59,15 @@ class Reference(nn.Module):
 
     def __init__(self, data: HypergraphData) -> None:
         super().__init__()
-        bounds, members = data.hypergraph.indptr.tolist(), data.hypergraph.indices.tolist()
-        self.lists = [members[a:b] for a, b in pairwise(bounds)]
+        self.hyperedges = dict(enumerate(lists_of(data.hypergraph)))
         self.nodes, self.random = data.num_nodes, np.random.default_rng(0)
         self.layers = nn.ModuleList([nn.Linear(data.num_features, HIDDEN), nn.Linear(HIDDEN, data.num_classes)])
-
-    def laplacian(self, signal: Tensor) -> Tensor:
-        s = signal.detach().numpy()
-        line = self.random.random(s.shape[1])
-        weights: dict[tuple[int, int], float] = {}
-        for e in self.lists:
-            places = s[e] @ line
-            first, last = e[int(places.argmax())], e[int(places.argmin())]
-            share = 1 / (2 * len(e) - 3)
-            ends = [(first, last), *((end, k) for k in e if k not in (first, last) for end in (first, last))]
-            for u, v in ends:
-                weights[u, v] = weights.get((u, v), 0.0) + share
-                weights[v, u] = weights.get((v, u), 0.0) + share
-        rows, columns = zip(*weights, strict=True)
-        a = sp.coo_matrix((list(weights.values()), (rows, columns)), shape=(self.nodes, self.nodes)).tocsr()
-        a = a + sp.eye(self.nodes)
-        scale = sp.diags(np.power(np.asarray(a.sum(1)).ravel(), -0.5))
-        found = (scale @ a @ scale).tocoo()
-        index = torch.from_numpy(np.stack([found.row, found.col]).astype(np.int64))
-        return torch.sparse_coo_tensor(index, torch.from_numpy(found.data.astype(np.float32)), found.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers):
             h = x @ layer.weight.t()
-            x = torch.mm(self.laplacian(h), h) + layer.bias
+            operator = published_program(self.nodes, self.hyperedges, h.detach().numpy(), self.random, True)
+            x = torch.mm(operator, h) + layer.bias
             if not i:
                 x = F.dropout(F.relu(x), DROPOUT, self.training)
         return x

@@ -193,7 +193,8 @@ template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
     Buffer<uint8_t> ends = scattered<uint8_t>(h.members.edges());
     uint8_t* const at_end = ends.data();
-    std::fill(at_end, at_end + ends.size(), uint8_t{0});
+    parallel_for(ends.size(), 1 << 20, threads,
+                 [&](int64_t begin, int64_t end) { std::fill(at_end + begin, at_end + end, uint8_t{0}); });
     graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
         for (int64_t e = begin; e < end; ++e) {
             const Places at = find_pair(h, e, pairs.first[e], pairs.second[e]);

@@ -139,10 +139,13 @@ int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int
     }
     const auto most = [&](int64_t begin, int64_t end) {
         // A mediator meets two nodes, an end all.
-        int64_t entries = end - begin + 2 * (holder_start[end] - holder_start[begin]);
-        for (int64_t e = 0; e < hyperedges; ++e)
-            for (const int32_t v : star[e].end) entries += (v >= begin) & (v < end) ? star[e].size - 2 : 0;
-        return entries;
+        const auto more = [&](int64_t e, int64_t last) {
+            int64_t entries = 0;
+            for (; e < last; ++e)
+                for (const int32_t v : star[e].end) entries += (v >= begin) & (v < end) ? star[e].size - 2 : 0;
+            return entries;
+        };
+        return end - begin + 2 * (holder_start[end] - holder_start[begin]) + sum_of_parts(hyperedges, threads, more);
     };
     const auto lists = [&, longest = longest_row(h), list = row_kernels<T>().list](int64_t end, int64_t) {
         return [&, end, space = Lists<T>(listed_entries + longest)](int64_t v) mutable -> Listed<T> {
@@ -163,10 +166,13 @@ int64_t clique(const Hypergraph& h, bool hgnn, int64_t* row_start, int32_t* colu
         scale[v] = static_cast<T>(!hgnn ? 1 : degree > 0 ? 1 / std::sqrt(degree) : 0);
     }
     const auto most = [&](int64_t begin, int64_t end) {
-        int64_t entries = 0;
-        for (int64_t k = h.holders.row_start[begin]; k < h.holders.row_start[end]; ++k)
-            entries += h.size(h.holders.column[k]);
-        return entries;
+        const int32_t* const holder = h.holders.column + h.holders.row_start[begin];
+        return sum_of_parts(h.holders.row_start[end] - h.holders.row_start[begin], threads,
+                            [&](int64_t k, int64_t last) {
+                                int64_t entries = 0;
+                                for (; k < last; ++k) entries += h.size(holder[k]);
+                                return entries;
+                            });
     };
     // A row, listed at 0 and without its own column in a clique.
     const auto list_row = [&](int64_t v, List<T> list) {

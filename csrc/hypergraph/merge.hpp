@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -135,6 +136,14 @@ inline int64_t add_up_row(Slot<T>* slot, int64_t v, List<T> list, int64_t from, 
 
 }  // namespace
 
+// The sum of part(begin, end) over ranges that cover [0, count).
+template <class Part>
+int64_t sum_of_parts(int64_t count, int threads, const Part& part) {
+    std::atomic<int64_t> sum{0};
+    parallel_for(count, int64_t{1} << 15, threads, [&](int64_t begin, int64_t end) { sum += part(begin, end); });
+    return sum;
+}
+
 // Rows [begin, end) that lie listed from `from` on.
 template <class T>
 struct Listed {
@@ -160,10 +169,7 @@ int64_t merge_rows(const int64_t* holder_start, int64_t rows, const T* scale, in
     };
     std::vector<int64_t> begin(static_cast<size_t>(ranges)), end(static_cast<size_t>(ranges));
     const auto at = [](int64_t r) { return static_cast<size_t>(r); };
-    parallel_for(ranges - 1, 1, threads, [&](int64_t r, int64_t last) {
-        for (; r < last; ++r) begin[at(r + 1)] = most(first_row(r), first_row(r + 1));
-    });
-    for (int64_t r = 1; r < ranges; ++r) begin[at(r)] += begin[at(r - 1)];
+    for (int64_t r = 1; r < ranges; ++r) begin[at(r)] = begin[at(r - 1)] + most(first_row(r - 1), first_row(r));
     row_start[0] = 0;
     const RowKernels<T>& kernels = row_kernels<T>();
     const bool far = rows * static_cast<int64_t>(sizeof(Slot<T>)) > near_bytes;
@@ -185,6 +191,7 @@ int64_t merge_rows(const int64_t* holder_start, int64_t rows, const T* scale, in
             end[at(r)] = to;
         }
     });
+    if (ranges == 1) return row_start[rows];
     // Three tasks, each of which goes through the ranges: a range moves onto the one before it has left.
     parallel_for(3, 1, threads, [&](int64_t task, int64_t last) {
         for (; task < last; ++task) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "core/check.hpp"
@@ -15,8 +16,6 @@
 namespace moiety::hypergraph {
 namespace {
 
-// How far ahead of the incidence at hand projections are fetched.
-constexpr int64_t prefetch_incidences = 32;
 // Hyperedges below this size are searched without bounds: making them costs more than the pairs.
 constexpr int64_t pruned_size = 8;
 // Above rounding: squares of distances are sums of `width` terms in float64, each within a few 2^-53 of itself.
@@ -130,28 +129,14 @@ void pairs_by_projection(const Hypergraph& h, const T* signal, int64_t width, co
     parallel_for(h.nodes(), 1 + (int64_t{1} << 17) / std::max<int64_t>(width, 1), threads,
                  [&](int64_t begin, int64_t end) {
                      kernel.project(signal, width, direction, projection.data(), begin, end);
-                     for (int64_t v = begin; v < end; ++v) check_finite(projection[v], v);
+                     bool finite = true;
+                     for (int64_t v = begin; v < end; ++v)
+                         finite &= std::abs(projection[v]) <= std::numeric_limits<double>::max();
+                     for (int64_t v = begin; v < end && !finite; ++v) check_finite(projection[v], v);
                  });
     const Csr<int32_t>& members = h.members;
-    const int64_t last = members.edges() - prefetch_incidences;
-    const double* p = projection.data();
     graph::for_rows(members.row_start, members.rows, 8, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t e = begin; e < end; ++e) {
-            int64_t k = members.row_start[e];
-            int32_t most = members.column[k], least = most;
-            double high = p[most], low = high;
-            for (; k < members.row_start[e + 1]; ++k) {
-                if (k < last) __builtin_prefetch(p + members.column[k + prefetch_incidences], 0, 2);
-                const int32_t node = members.column[k];
-                const double value = p[node];
-                most = value > high ? node : most;
-                high = value > high ? value : high;
-                least = value < low ? node : least;
-                low = value < low ? value : low;
-            }
-            first[e] = most;
-            second[e] = least;
-        }
+        kernel.extremes(members, projection.data(), begin, end, first, second);
     });
 }
 

@@ -42,8 +42,31 @@ void project_rows(const T* signal, int64_t width, const double* direction, doubl
     project(signal, width, direction, projection, v, end);
 }
 
+// extremes, up to eight members as one vector: where a short loop ends is hard to foresee.
+void extremes_at_once(const Csr<int32_t>& members, const double* place, int64_t begin, int64_t end, int32_t* first,
+                      int32_t* second) {
+    constexpr int64_t lanes = 8;
+    for (int64_t e = begin; e < end; ++e) {
+        const int64_t start = members.row_start[e], size = members.row_start[e + 1] - start;
+        if (size > lanes) {
+            extremes_of(members, place, e, first, second);
+            continue;
+        }
+        const int32_t* const member = members.column + start;
+        const auto lane = static_cast<__mmask8>((1u << size) - 1);
+        const __m512d own =
+            _mm512_mask_i32gather_pd(_mm512_setzero_pd(), lane, _mm256_maskz_loadu_epi32(lane, member), place, 8);
+        const double high = _mm512_mask_reduce_max_pd(lane, own), low = _mm512_mask_reduce_min_pd(lane, own);
+        const auto at = [&](double value) {
+            return member[__builtin_ctz(_mm512_mask_cmp_pd_mask(lane, own, _mm512_set1_pd(value), _CMP_EQ_OQ))];
+        };
+        first[e] = at(high);
+        second[e] = at(low);
+    }
+}
+
 template <class T>
-constexpr PairsKernels<T> kernels_avx512 = {project_rows<T>, squared_distance<T>};
+constexpr PairsKernels<T> kernels_avx512 = {project_rows<T>, extremes_at_once, squared_distance<T>};
 
 }  // namespace
 

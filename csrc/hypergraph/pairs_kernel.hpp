@@ -4,13 +4,20 @@
 
 #include <cstdint>
 
+#include "graph/csr.hpp"
+
 namespace moiety::hypergraph {
+
+using graph::Csr;
 
 template <class T>
 struct PairsKernels {
     // projection[v] = <signal_v, direction> for rows [begin, end).
     void (*project)(const T* signal, int64_t width, const double* direction, double* projection, int64_t begin,
                     int64_t end);
+    // The members at the first of the largest and of the smallest places of hyperedges [begin, end).
+    void (*extremes)(const Csr<int32_t>& members, const double* place, int64_t begin, int64_t end, int32_t* first,
+                     int32_t* second);
     // ||a - b||^2.
     double (*squared_distance)(const T* a, const T* b, int64_t width);
 };
@@ -45,6 +52,32 @@ void project(const T* signal, int64_t width, const double* direction, double* pr
     }
 }
 
+// How far ahead of the incidence at hand places are fetched.
+constexpr int64_t places_ahead = 32;
+
+inline void extremes_of(const Csr<int32_t>& members, const double* place, int64_t e, int32_t* first, int32_t* second) {
+    const int64_t end = members.row_start[e + 1], last = members.edges() - places_ahead;
+    int64_t k = members.row_start[e];
+    int32_t most = members.column[k], least = most;
+    double high = place[most], low = high;
+    for (; k < end; ++k) {
+        if (k < last) __builtin_prefetch(place + members.column[k + places_ahead], 0, 2);
+        const int32_t node = members.column[k];
+        const double value = place[node];
+        most = value > high ? node : most;
+        high = value > high ? value : high;
+        least = value < low ? node : least;
+        low = value < low ? value : low;
+    }
+    first[e] = most;
+    second[e] = least;
+}
+
+inline void extremes(const Csr<int32_t>& members, const double* place, int64_t begin, int64_t end, int32_t* first,
+                     int32_t* second) {
+    for (int64_t e = begin; e < end; ++e) extremes_of(members, place, e, first, second);
+}
+
 template <class T>
 double squared_distance(const T* a, const T* b, int64_t width) {
     return sum_of(width, [&](int64_t f) {
@@ -54,7 +87,7 @@ double squared_distance(const T* a, const T* b, int64_t width) {
 }
 
 template <class T>
-constexpr PairsKernels<T> pairs_kernels = {project<T>, squared_distance<T>};
+constexpr PairsKernels<T> pairs_kernels = {project<T>, extremes, squared_distance<T>};
 
 }  // namespace
 }  // namespace moiety::hypergraph

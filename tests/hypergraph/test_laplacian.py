@@ -115,6 +115,16 @@ def test_where_all_projections_are_equal() -> None:
     np.testing.assert_allclose(found, np.eye(3), atol=1e-7)  # a loop of 1 + 2/3 over itself
 
 
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_weights_below_the_smallest_number(isa: str, rule: tuple[bool, str]) -> None:
+    """A hyperedge whose weight float32 does not hold adds nothing, not even an entry."""
+    hypergraph = Hypergraph.from_lists(4, [[0, 1], [1, 2, 3]], torch.tensor([1e-300, 1e-300], dtype=torch.float64))
+    graph = hypergraph.laplacian(random_signal(4, 3), *rule)  # type: ignore[arg-type]
+    assert graph.num_edges == 4
+    np.testing.assert_array_equal(reference.dense(graph), np.eye(4))
+    assert hypergraph.laplacian(random_signal(4, 3).double(), *rule).num_edges > 4  # type: ignore[arg-type]
+
+
 def test_numbering_of_nodes_does_not_matter() -> None:
     lists, signal = random_lists(40, 60, 12), random_signal(40, 5)
     plain = reference.dense(Hypergraph.from_lists(40, lists).laplacian(signal, projection=2))
@@ -186,8 +196,9 @@ def test_names_what_is_wrong() -> None:
         hypergraph.laplacian(signal, weighting="reference")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected s int32 \(2,\), a node a hyperedge, got torch.int64 \(2,\)"):
         hypergraph.laplacian_from_pairs(s.long(), i)
-    with pytest.raises(ValueError, match=r"expected pairs of nodes .* got nodes 3 and [01] of hyperedge 0"):
-        hypergraph.laplacian_from_pairs(torch.tensor([3, 3], dtype=torch.int32), i)
+    for mediators in (True, False):
+        with pytest.raises(ValueError, match=r"expected pairs of nodes .* got nodes 3 and [01] of hyperedge 0"):
+            hypergraph.laplacian_from_pairs(torch.tensor([3, 3], dtype=torch.int32), i, mediators)
     with pytest.raises(TypeError, match=r"expected weights of float32 or float64, got torch\.int32"):
         hypergraph.laplacian_from_pairs(s, i, dtype=torch.int32)
     heavy = Hypergraph.from_lists(4, [[0, 1], [1, 2, 3]], torch.tensor([1e300, 1.0], dtype=torch.float64))

@@ -9,7 +9,7 @@
 #include "core/check.hpp"
 #include "core/parallel.hpp"
 #include "core/scratch.hpp"
-#include "graph/schedule.hpp"
+#include "hypergraph/pairs.hpp"
 
 namespace moiety::hypergraph {
 namespace {
@@ -95,26 +95,6 @@ int64_t longest_row(const Hypergraph& h) {
     return longest;
 }
 
-Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second) {
-    const int32_t* column = h.members.column;
-    const int64_t end = h.members.row_start[e + 1];
-    Places found{-1, -1};
-    for (int64_t k = h.members.row_start[e]; k < end; ++k) {
-        const int32_t node = column[k];
-        found.first = node == first ? k : found.first;
-        found.second = node == second ? k : found.second;
-    }
-    check(found.first >= 0 && found.second >= 0, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ",
-          first, " and ", second, " of hyperedge ", e, ", which does not hold both");
-    return found;
-}
-
-void check_pairs(const Hypergraph& h, const Pairs& pairs, int threads) {
-    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t e = begin; e < end; ++e) find_pair(h, e, pairs.first[e], pairs.second[e]);
-    });
-}
-
 void validate(const Hypergraph& h, int64_t incidences) {
     graph::validate(h.members, incidences);
     graph::validate(h.holders, incidences);
@@ -195,12 +175,7 @@ Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, i
     uint8_t* const at_end = ends.data();
     parallel_for(ends.size(), 1 << 20, threads,
                  [&](int64_t begin, int64_t end) { std::fill(at_end + begin, at_end + end, uint8_t{0}); });
-    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
-        for (int64_t e = begin; e < end; ++e) {
-            const Places at = find_pair(h, e, pairs.first[e], pairs.second[e]);
-            at_end[h.place[at.first]] = at_end[h.place[at.second]] = 1;
-        }
-    });
+    mark_ends(h, pairs, at_end, threads);
     Stars<T> stars = weigh<T>(h, rule, pairs, true, threads);
     stars.at_end = std::move(ends);
     return stars;

@@ -93,13 +93,6 @@ struct Stars {
 template <class T>
 Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads);
 
-// Throws Error unless both ends of the pair are nodes of hyperedge e, at positions of `members` that it returns.
-struct Places {
-    int64_t first, second;
-};
-Places find_pair(const Hypergraph& h, int64_t e, int32_t first, int32_t second);
-void check_pairs(const Hypergraph& h, const Pairs& pairs, int threads);  // find_pair of all
-
 // All of it: O(incidences). Throws Error on a pair with a node that is not in its hyperedge.
 template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads);

@@ -5,6 +5,7 @@
 
 #include "core/cpu.hpp"
 #include "hypergraph/merge.hpp"
+#include "hypergraph/pairs.hpp"
 
 namespace moiety::hypergraph {
 namespace {
@@ -116,7 +117,7 @@ const RowKernels<double>& row_kernels() {
 template <class T>
 int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
                   T* value, int threads) {
-    if (!pairs.known) check_pairs(h, pairs, threads);
+    if (!pairs.known) mark_ends(h, pairs, Buffer<uint8_t>(h.members.edges()).data(), threads);
     const Stars<T> stars = weigh<T>(h, rule, pairs, false, threads);
     const Star<T>* const star = stars.star.data();
     const T* const scale = stars.scale.data();

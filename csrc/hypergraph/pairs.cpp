@@ -154,6 +154,16 @@ void pairs_exact(const Hypergraph& h, const T* signal, int64_t width, int32_t* f
     });
 }
 
+void mark_ends(const Hypergraph& h, const Pairs& pairs, uint8_t* at_end, int threads) {
+    const auto mark = kernels<float>().mark;  // of no type
+    graph::for_rows(h.members.row_start, h.hyperedges(), 4, threads, [&](int64_t begin, int64_t end) {
+        const int64_t e = mark(h.members, h.place, pairs.first, pairs.second, begin, end, at_end);
+        if (e == end) return;
+        check(false, "hypergraph: expected pairs of nodes of their hyperedges, got nodes ", pairs.first[e], " and ",
+              pairs.second[e], " of hyperedge ", e, ", which does not hold both");
+    });
+}
+
 #define MOIETY_PAIRS(T)                                                                                              \
     template void pairs_by_projection(const Hypergraph&, const T*, int64_t, const double*, int32_t*, int32_t*, int); \
     template void pairs_exact(const Hypergraph&, const T*, int64_t, int32_t*, int32_t*, int)

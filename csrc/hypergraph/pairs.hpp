@@ -29,4 +29,8 @@ void pairs_by_projection(const Hypergraph& h, const T* signal, int64_t width, co
 template <class T>
 void pairs_exact(const Hypergraph& h, const T* signal, int64_t width, int32_t* first, int32_t* second, int threads);
 
+// at_end (incidences in the order of `holders`) becomes 1 where the node is an end of the hyperedge's pair and is left
+// as it is elsewhere. Throws Error on a pair with a node that is not in its hyperedge.
+void mark_ends(const Hypergraph& h, const Pairs& pairs, uint8_t* at_end, int threads);
+
 }  // namespace moiety::hypergraph

@@ -65,8 +65,30 @@ void extremes_at_once(const Csr<int32_t>& members, const double* place, int64_t 
     }
 }
 
+// mark, up to 16 members as one vector.
+int64_t mark_at_once(const Csr<int32_t>& members, const int64_t* place, const int32_t* first, const int32_t* second,
+                     int64_t begin, int64_t end, uint8_t* at_end) {
+    constexpr int64_t lanes = 16;
+    for (int64_t e = begin; e < end; ++e) {
+        const int64_t start = members.row_start[e], size = members.row_start[e + 1] - start;
+        if (size > lanes) {
+            if (!mark_of(members, place, e, first[e], second[e], at_end)) return e;
+            continue;
+        }
+        const auto lane = static_cast<__mmask16>((1u << size) - 1);
+        const __m512i member = _mm512_maskz_loadu_epi32(lane, members.column + start);
+        const auto at = [&](int32_t node) {
+            return static_cast<uint32_t>(_mm512_mask_cmpeq_epi32_mask(lane, member, _mm512_set1_epi32(node)));
+        };
+        const uint32_t one = at(first[e]), other = at(second[e]);
+        if (one == 0 || other == 0) return e;
+        at_end[place[start + __builtin_ctz(one)]] = at_end[place[start + __builtin_ctz(other)]] = 1;
+    }
+    return end;
+}
+
 template <class T>
-constexpr PairsKernels<T> kernels_avx512 = {project_rows<T>, extremes_at_once, squared_distance<T>};
+constexpr PairsKernels<T> kernels_avx512 = {project_rows<T>, extremes_at_once, mark_at_once, squared_distance<T>};
 
 }  // namespace
 

@@ -18,6 +18,10 @@ struct PairsKernels {
     // The members at the first of the largest and of the smallest places of hyperedges [begin, end).
     void (*extremes)(const Csr<int32_t>& members, const double* place, int64_t begin, int64_t end, int32_t* first,
                      int32_t* second);
+    // at_end[place[k]] = 1 of the incidences k that are ends of the pairs of hyperedges [begin, end). Returns the first
+    // hyperedge that does not hold both nodes of its pair, or `end`.
+    int64_t (*mark)(const Csr<int32_t>& members, const int64_t* place, const int32_t* first, const int32_t* second,
+                    int64_t begin, int64_t end, uint8_t* at_end);
     // ||a - b||^2.
     double (*squared_distance)(const T* a, const T* b, int64_t width);
 };
@@ -78,6 +82,27 @@ inline void extremes(const Csr<int32_t>& members, const double* place, int64_t b
     for (int64_t e = begin; e < end; ++e) extremes_of(members, place, e, first, second);
 }
 
+inline bool mark_of(const Csr<int32_t>& members, const int64_t* place, int64_t e, int32_t first, int32_t second,
+                    uint8_t* at_end) {
+    const int64_t end = members.row_start[e + 1];
+    int64_t at_first = -1, at_second = -1;
+    for (int64_t k = members.row_start[e]; k < end; ++k) {
+        const int32_t node = members.column[k];
+        at_first = node == first ? k : at_first;
+        at_second = node == second ? k : at_second;
+    }
+    if (at_first < 0 || at_second < 0) return false;
+    at_end[place[at_first]] = at_end[place[at_second]] = 1;
+    return true;
+}
+
+inline int64_t mark(const Csr<int32_t>& members, const int64_t* place, const int32_t* first, const int32_t* second,
+                    int64_t begin, int64_t end, uint8_t* at_end) {
+    int64_t e = begin;
+    while (e < end && mark_of(members, place, e, first[e], second[e], at_end)) ++e;
+    return e;
+}
+
 template <class T>
 double squared_distance(const T* a, const T* b, int64_t width) {
     return sum_of(width, [&](int64_t f) {
@@ -87,7 +112,7 @@ double squared_distance(const T* a, const T* b, int64_t width) {
 }
 
 template <class T>
-constexpr PairsKernels<T> pairs_kernels = {project<T>, extremes, squared_distance<T>};
+constexpr PairsKernels<T> pairs_kernels = {project<T>, extremes, mark, squared_distance<T>};
 
 }  // namespace
 }  // namespace moiety::hypergraph

@@ -68,7 +68,7 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
     const SmoothKernels<T>& kernel = kernels<T>();
     const bool mediators = stars.rule.mediators;
     const int64_t panel = std::min<int64_t>(width, panel_bytes / static_cast<int64_t>(sizeof(T)));
-    Scratch<T> message(h.hyperedges() * (mediators ? 2 : 1) * panel);
+    Scratch<T> message((mediators ? 2 * h.hyperedges() : h.hyperedges() + 1) * panel);
     for (int64_t f = 0; f < width; f += panel) {
         const SmoothTask<T> task{h.members,
                                  h.holders,
@@ -82,6 +82,7 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
                                  width,
                                  std::min(panel, width - f),
                                  message.data()};
+        if (!mediators) std::fill_n(task.of_ends(h.hyperedges()), task.width, T{0});
         graph::for_rows(h.members.row_start, h.hyperedges(), task.width, threads,
                         [&](int64_t begin, int64_t end) { kernel.gather(task, begin, end); });
         graph::for_rows(h.holders.row_start, h.nodes(), task.width, threads,

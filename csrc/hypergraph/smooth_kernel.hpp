@@ -61,15 +61,10 @@ inline void spread_tile(const SmoothTask<T>& t, int64_t v, int64_t feature, int6
     Sum<T, Vectors, Partial> sum(tail);
     const T scale = t.scale[v];
     sum.add(t.own[v] * scale, t.x + v * t.ld + feature);
-    if (t.mediators) {
-        const int64_t last = t.holders.edges() - S::ahead;
-        for (int64_t k = begin; k < end; ++k) {
-            if (k < last) prefetch_row(t.of(k + S::ahead) + feature, S::bytes);
-            sum.add(t.of(k) + feature);
-        }
-    } else {
-        for (int64_t k = begin; k < end; ++k)
-            if (t.at_end[k] != 0) sum.add(t.of_ends(t.holders.column[k]) + feature);
+    const int64_t last = t.holders.edges() - S::ahead;
+    for (int64_t k = begin; k < end; ++k) {
+        if (k < last) prefetch_row(t.of(k + S::ahead) + feature, S::bytes);
+        sum.add(t.of(k) + feature);
     }
     sum.store(scale, t.y + v * t.ld + feature);
 }

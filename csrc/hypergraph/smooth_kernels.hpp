@@ -6,7 +6,7 @@
 namespace moiety::hypergraph {
 
 // A panel of features: x and y point at its first one. `message` holds two rows of `width` a hyperedge, b_e and t_e, in
-// the order of `at_end`; without mediators t_e alone.
+// the order of `at_end`; without mediators t_e alone, and a row of zeros behind the last.
 template <class T>
 struct SmoothTask {
     Csr<int32_t> members, holders;
@@ -23,8 +23,11 @@ struct SmoothTask {
 
     T* of_mediators(int64_t e) const { return message + 2 * e * width; }
     T* of_ends(int64_t e) const { return message + (mediators ? 2 * e + 1 : e) * width; }
-    // What the incidence at position k of `holders` adds.
-    const T* of(int64_t k) const { return message + (2 * holders.column[k] + at_end[k]) * width; }
+    // What the incidence at position k of `holders` adds, without a branch.
+    const T* of(int64_t k) const {
+        const int64_t e = holders.column[k], none = members.rows;
+        return message + (mediators ? 2 * e + at_end[k] : none + at_end[k] * (e - none)) * width;
+    }
 };
 
 // How much t_e counts: where s = i the one end is both.

@@ -142,7 +142,7 @@ def extreme_backward(
     """Gradients of x and, when asked, of the weight."""
     x, dy = x.contiguous(), dy.contiguous()
     weight = None if weight is None else weight.contiguous()
-    dx = torch.zeros(x.shape, dtype=common.weight_dtype(x.dtype))
+    dx = memory.empty(x.shape, common.weight_dtype(x.dtype)).zero_()
     dweight = torch.zeros_like(weight) if weight_too and weight is not None else None
     common.kernel("spmm_extreme_backward", x.dtype)(
         structure.native,

@@ -46,6 +46,7 @@ void project_rows(const T* signal, int64_t width, const double* direction, doubl
 void extremes_at_once(const Csr<int32_t>& members, const double* place, int64_t begin, int64_t end, int32_t* first,
                       int32_t* second) {
     constexpr int64_t lanes = 8;
+    const int64_t last = members.edges() - places_ahead - lanes;
     for (int64_t e = begin; e < end; ++e) {
         const int64_t start = members.row_start[e], size = members.row_start[e + 1] - start;
         if (size > lanes) {
@@ -53,6 +54,8 @@ void extremes_at_once(const Csr<int32_t>& members, const double* place, int64_t 
             continue;
         }
         const int32_t* const member = members.column + start;
+        if (start < last)
+            for (int64_t k = 0; k < lanes; ++k) __builtin_prefetch(place + member[places_ahead + k], 0, 2);
         const auto lane = static_cast<__mmask8>((1u << size) - 1);
         const __m512d own =
             _mm512_mask_i32gather_pd(_mm512_setzero_pd(), lane, _mm256_maskz_loadu_epi32(lane, member), place, 8);

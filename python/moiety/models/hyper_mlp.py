@@ -22,9 +22,9 @@ __all__ = ["HyperMLP", "hyper_mlp"]
 class HyperMLP(nn.Module):
     """Linear layers with activation and dropout between them; nodes do not see each other.
 
-    hlr: lambda of the explicit regulariser lambda tr(Z^T (I - L(Z)) Z), Z the classes' probabilities and L(Z) HyperGCN's
-    Laplacian with mediators, which pulls together the two nodes of every hyperedge that are furthest apart, and the
-    others to both. Of logits, which have no bound, the same sum would outweigh the labels.
+    hlr: lambda of the explicit regulariser lambda tr(Z^T (I - L(Z)) Z), Z the classes' probabilities and L(Z)
+    HyperGCN's Laplacian with mediators, which pulls together the two nodes of every hyperedge that are furthest apart,
+    and the others to both. Of logits, which have no bound, the same sum would outweigh the labels.
     """
 
     def __init__(self, shapes: list[tuple[int, int]], dropout: float, activation: Activation, hlr: float) -> None:

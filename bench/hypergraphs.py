@@ -63,7 +63,7 @@ def share(moved: float, seconds: float) -> str:
 
 def laplacian(name: str, hypergraph: Hypergraph, mediators: bool, repeat: int) -> Row:
     calls, slow = cases.laplacians(hypergraph, mediators)
-    seconds = least_cpu(calls, repeat) | least_cpu(slow, max(1, repeat // 10))
+    seconds = least_cpu(calls, repeat) | least_cpu(slow, max(1, repeat // 4))
     # Once more, so that ours is not measured in one half of the run only.
     again = least_cpu(calls, repeat)
     seconds |= {key: min(seconds[key], again[key]) for key in calls}
@@ -114,7 +114,7 @@ def scaling(key: str, kinds: dict[str, Hypergraph], repeat: int) -> Row:
     per = {}
     for name, hypergraph in kinds.items():
         call = functools.partial(SCALED[key], hypergraph, cases.signal_of(hypergraph))
-        turns = max(2, min(repeat, repeat * 100_000 // hypergraph.num_incidences))
+        turns = max(5, min(repeat, repeat * 100_000 // hypergraph.num_incidences))
         per[name] = 1e6 * least_cpu({key: call}, turns)[key] / hypergraph.num_incidences
     checks = [
         at_least(per["a tenth"] / per["whole"], 1 / 1.5, "its tenth, an incidence"),
@@ -131,7 +131,7 @@ def two_threads(hypergraph: Hypergraph) -> Row:
         "without a matrix": lambda: hypergraph.smooth(signal),
     }.items():
         wall[key] = {1: float("inf"), 2: float("inf")}
-        for _ in range(3):
+        for _ in range(6):
             for threads in (1, 2):
                 torch.set_num_threads(threads)
                 start = time.perf_counter()

@@ -5,10 +5,10 @@
 //     hgnn     D_v^-1/2 H W D_e^-1 H^T D_v^-1/2 (Feng et al., AAAI 2019, equation 10),
 //              D_v the sums of w_e over the hyperedges of a node, D_e the sizes; a node of none has an empty row
 //
-// Row v is made from the hyperedges of v by one thread: entries of the same column are added up in a dense array, which
-// the row's own columns clear again, so that no sort, no hash and no atomic operation is needed. Columns come in
-// the order in which they are met, the node's own loop first, which does not depend on the number of threads.
-// O(entries before adding up).
+// Row v is made by one thread from the hyperedges of v, or from the pairs alone where there are no mediators: entries
+// of the same column are added up as one vector, or in a long row in a dense array, which the row's own columns clear
+// again (merge.hpp), so that no sort, no hash and no atomic operation is needed. Columns come in the order in which
+// they are met, the node's own loop first, which does not depend on the number of threads. O(entries before adding up).
 #pragma once
 
 #include <cstdint>

@@ -92,6 +92,20 @@ def test_gradients_and_threads() -> None:
     assert not failed
 
 
+def test_results_can_be_written_to() -> None:
+    """Under autograd as well, which refuses it for views that a function returns."""
+    nodes = 3000
+    graph, x = Graph.from_edge_index(torch.randint(0, nodes, (2, 20000)), nodes), torch.randn(nodes, 20, 10)
+    for value in (x, x.clone().requires_grad_()):
+        y = spmm(graph, value)
+        assert not y._is_view()
+        expected = y.detach() + 1
+        y += 1
+        assert torch.equal(y.detach(), expected)
+    y.sum().backward()
+    assert value.grad is not None
+
+
 def test_sizes_are_checked() -> None:
     with pytest.raises(ValueError, match="above 0, got 0"):
         _core.Memory(0)

@@ -25,7 +25,8 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     count = math.prod(shape)
     if count * dtype.itemsize < _LARGE:
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(_core.Memory(count * dtype.itemsize), dtype=dtype, count=count).view(shape)
+    # In place: autograd refuses to write to the views that a function of ours returns.
+    return torch.frombuffer(_core.Memory(count * dtype.itemsize), dtype=dtype, count=count).resize_(shape)
 
 
 def empty_like(x: Tensor) -> Tensor:

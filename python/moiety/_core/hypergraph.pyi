@@ -26,8 +26,8 @@ def pairs_by_projection_f64(
 def pairs_exact_f32(hypergraph: Hypergraph, signal: int, width: int, first: int, second: int, threads: int) -> None: ...
 def pairs_exact_f64(hypergraph: Hypergraph, signal: int, width: int, first: int, second: int, threads: int) -> None: ...
 
-# Return the number of entries; column and value hold as many as the capacity says. Pairs that are `known` are those that
-# a search in this hypergraph has found, and nobody looks whether they are of their hyperedges.
+# Return the number of entries; column and value hold as many as the capacity says. Pairs that are `known` are those
+# that a search in this hypergraph has found, and nobody looks whether they are of their hyperedges.
 def laplacian_f32(
     hypergraph: Hypergraph,
     mediators: bool,

@@ -85,6 +85,7 @@ void* take_scratch(int64_t bytes, int64_t& size) {
 }
 
 void give_scratch(void* memory, int64_t size) {
+    if (size > kept_bytes) return std::free(memory);  // it would drive out all others and not stay itself
     Kept& k = kept();
     std::unique_lock guard(k.lock, std::try_to_lock);
     if (!guard) return std::free(memory);

@@ -68,6 +68,13 @@ def test_no_more_than_the_limit_is_kept() -> None:
     assert 192 << 20 < free_memory() <= 256 << 20
 
 
+def test_one_beyond_the_limit_drives_nothing_out() -> None:
+    small, giant = memory.empty(LARGE, torch.float32), memory.empty((257 << 20,), torch.uint8)  # untouched
+    del small
+    del giant
+    assert free_memory() == 2 << 20
+
+
 def test_gradients_and_threads() -> None:
     """Autograd frees from a thread of its own, and several call at a time."""
     nodes = 3000

@@ -1,7 +1,7 @@
 """Where results of operators lie: the large ones in memory that earlier results left behind.
 
 A fresh page from the system is cleared before it is written, and a sparse product writes as much as it is made of: that
-clearing can be a fifth of its time. torch keeps freed memory on GPUs and not on the CPU, so the core does it for the
+clearing is a good part of its time. torch keeps freed memory on GPUs and not on the CPU, so the core does it for the
 operators here (csrc/core/scratch.hpp): at most 256 MiB that no tensor uses.
 """
 

@@ -17,6 +17,15 @@ from moiety._core import crypto
 __all__ = ["describe", "load", "peaks"]
 
 
+def stolen() -> int:
+    """Hundredths of a second, of all processors together, that the host gave to others while this machine wanted them.
+    0 where nobody says."""
+    try:
+        return int(Path("/proc/stat").read_text().split(maxsplit=9)[8])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def load() -> str:
     """Load averages of the last 1 and 5 minutes."""
     return "{:.1f} / {:.1f}".format(*os.getloadavg()[:2]) if hasattr(os, "getloadavg") else "unknown"

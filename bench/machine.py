@@ -14,16 +14,16 @@ import numpy as np
 from moiety import _core
 from moiety._core import crypto
 
-__all__ = ["describe", "load", "peaks"]
+__all__ = ["describe", "load", "peaks", "stolen"]
 
 
-def stolen() -> int:
-    """Hundredths of a second, of all processors together, that the host gave to others while this machine wanted them.
-    0 where nobody says."""
+def stolen() -> float:
+    """Seconds, of all processors together, that the host gave to others while this machine wanted them, so far. 0 where
+    nobody says."""
     try:
-        return int(Path("/proc/stat").read_text().split(maxsplit=9)[8])
+        return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
-        return 0
+        return 0.0
 
 
 def load() -> str:

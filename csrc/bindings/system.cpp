@@ -67,5 +67,6 @@ void register_system(py::module_& m) {
         .def_buffer([](Memory& memory) {
             return py::buffer_info(memory.space.data(), static_cast<py::ssize_t>(memory.bytes));
         });
+    m.def("kept_limit", &moiety::kept_limit, "Bytes that are kept at most.");
     m.def("free_kept", &moiety::free_kept, "Gives memory that is kept and not used to the system; returns its bytes.");
 }

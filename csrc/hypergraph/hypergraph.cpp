@@ -14,14 +14,6 @@
 namespace moiety::hypergraph {
 namespace {
 
-// A buffer that is read and written at random.
-template <class T>
-Buffer<T> scattered(int64_t count) {
-    Buffer<T> buffer(count);
-    advise_huge_pages(buffer.data(), count * static_cast<int64_t>(sizeof(T)));
-    return buffer;
-}
-
 // The weight of the edges that a hyperedge of so many nodes and of weight `own` becomes.
 double edge_weight(const Rule& rule, int64_t nodes, bool loop, double own) {
     const auto size = static_cast<double>(nodes);
@@ -39,6 +31,9 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
 // Whether e adds nothing although its nodes differ in number: mediated degrees count it.
 bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators && !rule.code && loop && size > 1; }
 
+// How far ahead of the hyperedge at hand the sums of its ends are fetched.
+constexpr int64_t ends_ahead = 24;
+
 // What ends add to the degrees of nodes [begin, end), which hold what mediators add, and take off `own`, if there is
 // one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out. Ends elsewhere add
 // zero here and there, since whose they are cannot be foreseen.
@@ -47,6 +42,11 @@ void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t
               T* own) {
     const int64_t spread = end - begin > 63 ? 63 : 0;
     for (int64_t e = 0; e < hyperedges; ++e) {
+        for (const int64_t v : star[std::min(e + ends_ahead, hyperedges - 1)].end) {
+            if ((v < begin) | (v >= end)) continue;
+            __builtin_prefetch(degree + v, 1, 2);
+            if (own != nullptr) __builtin_prefetch(own + v, 1, 2);
+        }
         const Star<T>& s = star[e];
         const bool loop = s.loop();
         const auto weight = static_cast<double>(s.weight);
@@ -64,8 +64,8 @@ void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t
 
 // The row sums of A + I before ends add theirs.
 template <class T>
-Buffer<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star) {
-    Buffer<double> degree = scattered<double>(h.nodes());
+Scratch<double> start_degrees(const Hypergraph& h, const Rule& rule, const Star<T>* star) {
+    Scratch<double> degree(h.nodes());
     std::fill(degree.data(), degree.data() + h.nodes(), 1.0);
     if (!rule.mediators) return degree;
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
@@ -101,7 +101,7 @@ void validate(const Hypergraph& h, int64_t incidences) {
     check(h.holders.rows == h.members.columns && h.holders.columns == h.members.rows,
           "hypergraph: expected both sides of one incidence matrix, got ", h.members.rows, " x ", h.members.columns,
           " and ", h.holders.rows, " x ", h.holders.columns);
-    Buffer<int32_t> seen(h.nodes());  // in which hyperedge last
+    Scratch<int32_t> seen(h.nodes());  // in which hyperedge last
     std::fill(seen.data(), seen.data() + h.nodes(), -1);
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
         check(h.size(e) > 0, "hypergraph: expected hyperedges of at least one node, got an empty one at ", e,
@@ -123,8 +123,7 @@ void validate(const Hypergraph& h, int64_t incidences) {
 
 template <class T>
 Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool own, int threads) {
-    Stars<T> stars{
-        rule, scattered<Star<T>>(h.hyperedges()), {}, scattered<T>(h.nodes()), scattered<T>(own ? h.nodes() : 0)};
+    Stars<T> stars{rule, Scratch<Star<T>>(h.hyperedges()), {}, Scratch<T>(h.nodes()), Scratch<T>(own ? h.nodes() : 0)};
     std::atomic<bool> any_silent{false};
     parallel_for(h.hyperedges(), 1 << 15, threads, [&](int64_t begin, int64_t end) {
         bool silent_here = false;
@@ -146,8 +145,8 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
     });
     const double* const mediated =
         rule.mediators && h.facts != nullptr && !any_silent ? h.facts->mediated.data() : nullptr;
-    Buffer<double> degree =
-        mediated != nullptr ? scattered<double>(h.nodes()) : start_degrees(h, rule, stars.star.data());
+    Scratch<double> degree =
+        mediated != nullptr ? Scratch<double>(h.nodes()) : start_degrees(h, rule, stars.star.data());
     if (threads <= 0) threads = default_threads();
     // A range a thread: each goes through all hyperedges.
     const int64_t range = std::max<int64_t>(1 << 16, (h.nodes() + threads - 1) / threads);
@@ -171,7 +170,7 @@ Stars<T> weigh(const Hypergraph& h, const Rule& rule, const Pairs& pairs, bool o
 
 template <class T>
 Stars<T> make_stars(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int threads) {
-    Buffer<uint8_t> ends = scattered<uint8_t>(h.members.edges());
+    Scratch<uint8_t> ends(h.members.edges());
     uint8_t* const at_end = ends.data();
     parallel_for(ends.size(), 1 << 20, threads,
                  [&](int64_t begin, int64_t end) { std::fill(at_end + begin, at_end + end, uint8_t{0}); });
@@ -185,8 +184,8 @@ Stars<uint64_t> in_ring(const Hypergraph& h, Stars<double> stars, int fraction_b
     const auto fixed = [&](double value) {
         return static_cast<uint64_t>(std::llround(std::ldexp(value, fraction_bits)));
     };
-    Stars<uint64_t> ring{stars.rule, Buffer<Star<uint64_t>>(h.hyperedges()), std::move(stars.at_end),
-                         Buffer<uint64_t>(h.nodes()), Buffer<uint64_t>(h.nodes())};
+    Stars<uint64_t> ring{stars.rule, Scratch<Star<uint64_t>>(h.hyperedges()), std::move(stars.at_end),
+                         Scratch<uint64_t>(h.nodes()), Scratch<uint64_t>(h.nodes())};
     for (int64_t e = 0; e < h.hyperedges(); ++e) {
         const Star<double>& s = stars.star[e];
         ring.star[e] = {{s.end[0], s.end[1]}, s.begin, s.size, fixed(s.weight)};

@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/buffer.hpp"
+#include "core/scratch.hpp"
 #include "graph/csr.hpp"
 
 namespace moiety::hypergraph {
@@ -26,7 +26,7 @@ using graph::Csr;
 
 // What only the structure decides.
 struct Facts {
-    Buffer<double> mediated;  // the row sums of A + I with mediators if every node were one in all of its hyperedges
+    Scratch<double> mediated;  // the row sums of A + I with mediators if every node were one in all of its hyperedges
     int64_t longest;          // the most nodes, each time it is met, of the hyperedges of one node
 };
 
@@ -81,10 +81,10 @@ struct alignas(32) Star {
 template <class T>
 struct Stars {
     Rule rule;
-    Buffer<Star<T>> star;    // hyperedges
-    Buffer<uint8_t> at_end;  // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
-    Buffer<T> scale;         // nodes: D^-1/2
-    Buffer<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
+    Scratch<Star<T>> star;    // hyperedges
+    Scratch<uint8_t> at_end;  // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
+    Scratch<T> scale;         // nodes: D^-1/2
+    Scratch<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
 };
 
 // Everything but `at_end`, and `own` where it is asked for. T is float or double. O(nodes + hyperedges) once

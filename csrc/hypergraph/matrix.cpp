@@ -50,15 +50,12 @@ const RowKernels<T>& kernels() {
 template <class T>
 class Lists {
   public:
-    explicit Lists(int64_t entries) : column_(entries + list_slack), value_(entries + list_slack) {
-        advise_huge_pages(column_.data(), column_.size() * static_cast<int64_t>(sizeof(int32_t)));
-        advise_huge_pages(value_.data(), value_.size() * static_cast<int64_t>(sizeof(T)));
-    }
+    explicit Lists(int64_t entries) : column_(entries + list_slack), value_(entries + list_slack) {}
     List<T> list() { return {column_.data(), value_.data()}; }
 
   private:
-    Buffer<int32_t> column_;
-    Buffer<T> value_;
+    Scratch<int32_t> column_;
+    Scratch<T> value_;
 };
 
 // Lists all rows of A + I without mediators. row_start[v + 1]: behind the list of v.
@@ -117,7 +114,7 @@ const RowKernels<double>& row_kernels() {
 template <class T>
 int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int64_t* row_start, int32_t* column,
                   T* value, int threads) {
-    if (!pairs.known) mark_ends(h, pairs, Buffer<uint8_t>(h.members.edges()).data(), threads);
+    if (!pairs.known) mark_ends(h, pairs, Scratch<uint8_t>(h.members.edges()).data(), threads);
     const Stars<T> stars = weigh<T>(h, rule, pairs, false, threads);
     const Star<T>* const star = stars.star.data();
     const T* const scale = stars.scale.data();
@@ -159,7 +156,7 @@ int64_t laplacian(const Hypergraph& h, const Rule& rule, const Pairs& pairs, int
 template <class T>
 int64_t clique(const Hypergraph& h, bool hgnn, int64_t* row_start, int32_t* column, T* value, int threads) {
     const auto own_weight = [&](int64_t e) { return h.weight == nullptr ? 1 : h.weight[e]; };
-    Buffer<T> scale(h.nodes());
+    Scratch<T> scale(h.nodes());
     for (int64_t v = 0; v < h.nodes(); ++v) {
         double degree = 0;
         for (int64_t k = h.holders.row_start[v]; k < h.holders.row_start[v + 1]; ++k)

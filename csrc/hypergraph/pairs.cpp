@@ -124,8 +124,7 @@ template <class T>
 void pairs_by_projection(const Hypergraph& h, const T* signal, int64_t width, const double* direction, int32_t* first,
                          int32_t* second, int threads) {
     const PairsKernels<T>& kernel = kernels<T>();
-    Buffer<double> projection(h.nodes());
-    advise_huge_pages(projection.data(), h.nodes() * static_cast<int64_t>(sizeof(double)));  // read at random
+    Scratch<double> projection(h.nodes());  // read at random
     parallel_for(h.nodes(), 1 + (int64_t{1} << 17) / std::max<int64_t>(width, 1), threads,
                  [&](int64_t begin, int64_t end) {
                      kernel.project(signal, width, direction, projection.data(), begin, end);

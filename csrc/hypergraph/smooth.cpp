@@ -4,6 +4,7 @@
 
 #include "core/check.hpp"
 #include "core/cpu.hpp"
+#include "core/parallel.hpp"
 #include "core/scratch.hpp"
 #include "graph/schedule.hpp"
 #include "hypergraph/smooth_kernels.hpp"
@@ -12,19 +13,28 @@ namespace moiety::hypergraph {
 namespace {
 
 constexpr int64_t panel_bytes = 256;
+// Above these z is written down, on huge pages; below, rows of x are found fast enough where they are.
+constexpr int64_t packed_bytes = int64_t{12} << 20;
+
+template <class T>
+void scale_scalar(const SmoothTask<T>& t, T* z, int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v)
+        for (int64_t f = 0; f < t.width; ++f) z[v * t.width + f] = t.scale[v] * t.x[v * t.ld + f];
+}
 
 template <class T>
 void gather_scalar(const SmoothTask<T>& t, int64_t begin, int64_t end) {
     for (int64_t e = begin; e < end; ++e) {
         const Star<T>& s = t.star[e];
         for (int64_t f = 0; f < t.width; ++f) {
-            const T pair = t.scale[s.end[0]] * t.x[s.end[0] * t.ld + f] + t.scale[s.end[1]] * t.x[s.end[1] * t.ld + f];
+            const auto z = [&](int64_t v) { return t.factor[v * t.step] * t.source[v * t.lds + f]; };
+            const T pair = z(s.end[0]) + z(s.end[1]);
             T sum = pair;
             if (t.mediators) {
                 t.of_mediators(e)[f] = s.weight * pair;
                 sum = 0;
                 for (int64_t k = t.members.row_start[e]; k < t.members.row_start[e + 1]; ++k)
-                    sum += t.scale[t.members.column[k]] * t.x[t.members.column[k] * t.ld + f];
+                    sum += z(t.members.column[k]);
             }
             t.of_ends(e)[f] = weight_of_ends(s, t.mediators) * sum;
         }
@@ -53,7 +63,7 @@ const SmoothKernels<T>& kernels() {
     if (isa() == Isa::avx512) return smooth_avx512<T>();
     if (isa() == Isa::avx2) return smooth_avx2<T>();
 #endif
-    static constexpr SmoothKernels<T> scalar = {gather_scalar<T>, spread_scalar<T>};
+    static constexpr SmoothKernels<T> scalar = {scale_scalar<T>, gather_scalar<T>, spread_scalar<T>};
     return scalar;
 }
 
@@ -69,8 +79,10 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
     const bool mediators = stars.rule.mediators;
     const int64_t panel = std::min<int64_t>(width, panel_bytes / static_cast<int64_t>(sizeof(T)));
     Scratch<T> message((mediators ? 2 * h.hyperedges() : h.hyperedges() + 1) * panel);
+    const bool packs = h.nodes() * panel * static_cast<int64_t>(sizeof(T)) > packed_bytes;
+    Scratch<T> z(packs ? h.nodes() * panel : 0);
     for (int64_t f = 0; f < width; f += panel) {
-        const SmoothTask<T> task{h.members,
+        SmoothTask<T> task{h.members,
                                  h.holders,
                                  stars.star.data(),
                                  stars.at_end.data(),
@@ -81,7 +93,17 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
                                  y + f,
                                  width,
                                  std::min(panel, width - f),
-                                 message.data()};
+                                 message.data(),
+                                 x + f,
+                                 width,
+                                 stars.scale.data(),
+                                 1};
+        if (packs) {
+            parallel_for(h.nodes(), 1 + (1 << 16) / task.width, threads,
+                         [&](int64_t begin, int64_t end) { kernel.scale(task, z.data(), begin, end); });
+            static constexpr T one{1};
+            task.source = z.data(), task.lds = task.width, task.factor = &one, task.step = 0;
+        }
         if (!mediators) std::fill_n(task.of_ends(h.hyperedges()), task.width, T{0});
         graph::for_rows(h.members.row_start, h.hyperedges(), task.width, threads,
                         [&](int64_t begin, int64_t end) { kernel.gather(task, begin, end); });

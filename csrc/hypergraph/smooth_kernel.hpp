@@ -35,21 +35,28 @@ struct Sum {
 };
 
 template <class T, int Vectors, bool Partial>
+inline void scale_tile(const SmoothTask<T>& t, int64_t v, T* z, int64_t feature, int64_t tail) {
+    Sum<T, Vectors, Partial> row(tail);
+    row.add(t.x + v * t.ld + feature);
+    row.store(t.scale[v], z + v * t.width + feature);
+}
+
+template <class T, int Vectors, bool Partial>
 inline void gather_tile(const SmoothTask<T>& t, int64_t e, int64_t feature, int64_t tail) {
     using S = graph::Tile<T, Vectors, Partial>;
     const Star<T>& star = t.star[e];
-    const T* x = t.x + feature;
+    const T* x = t.source + feature;
     const int32_t* column = t.members.column;
     Sum<T, Vectors, Partial> pair(tail);
-    pair.add(t.scale[star.end[0]], x + star.end[0] * t.ld);
-    pair.add(t.scale[star.end[1]], x + star.end[1] * t.ld);
+    pair.add(t.factor[star.end[0] * t.step], x + star.end[0] * t.lds);
+    pair.add(t.factor[star.end[1] * t.step], x + star.end[1] * t.lds);
     if (!t.mediators) return pair.store(star.weight, t.of_ends(e) + feature);
     pair.store(star.weight, t.of_mediators(e) + feature);
     Sum<T, Vectors, Partial> total(tail);
     const int64_t end = t.members.row_start[e + 1], last = t.members.edges() - S::ahead;
     for (int64_t k = t.members.row_start[e]; k < end; ++k) {
-        if (k < last) prefetch_row(x + column[k + S::ahead] * t.ld, S::bytes);
-        total.add(t.scale[column[k]], x + column[k] * t.ld);
+        if (k < last) prefetch_row(x + column[k + S::ahead] * t.lds, S::bytes);
+        total.add(t.factor[column[k] * t.step], x + column[k] * t.lds);
     }
     total.store(weight_of_ends(star, true), t.of_ends(e) + feature);
 }
@@ -86,6 +93,13 @@ inline void for_tiles(int64_t width, int64_t begin, int64_t end, const F& tile) 
 }
 
 template <class T>
+void scale_rows(const SmoothTask<T>& t, T* z, int64_t begin, int64_t end) {
+    for_tiles<T>(t.width, begin, end, [&]<int Vectors, bool Partial>(int64_t v, int64_t feature, int64_t tail) {
+        scale_tile<T, Vectors, Partial>(t, v, z, feature, tail);
+    });
+}
+
+template <class T>
 void gather_rows(const SmoothTask<T>& t, int64_t begin, int64_t end) {
     for_tiles<T>(t.width, begin, end, [&]<int Vectors, bool Partial>(int64_t e, int64_t feature, int64_t tail) {
         gather_tile<T, Vectors, Partial>(t, e, feature, tail);
@@ -100,7 +114,7 @@ void spread_rows(const SmoothTask<T>& t, int64_t begin, int64_t end) {
 }
 
 template <class T>
-constexpr SmoothKernels<T> smooth_kernels = {gather_rows<T>, spread_rows<T>};
+constexpr SmoothKernels<T> smooth_kernels = {scale_rows<T>, gather_rows<T>, spread_rows<T>};
 
 }  // namespace
 }  // namespace moiety::hypergraph

@@ -20,6 +20,11 @@ struct SmoothTask {
     int64_t ld;  // from one row of x or y to the next one's
     int64_t width;
     T* message;
+    // Row v of z = D^-1/2 x is factor[v * step] times row v of `source`: x and D^-1/2 themselves, or z and a one.
+    const T* source;
+    int64_t lds;
+    const T* factor;
+    int64_t step;
 
     T* of_mediators(int64_t e) const { return message + 2 * e * width; }
     T* of_ends(int64_t e) const { return message + (mediators ? 2 * e + 1 : e) * width; }
@@ -38,8 +43,9 @@ inline T weight_of_ends(const Star<T>& s, bool mediators) {
 
 template <class T>
 struct SmoothKernels {
-    void (*gather)(const SmoothTask<T>& task, int64_t begin, int64_t end);  // messages of hyperedges
-    void (*spread)(const SmoothTask<T>& task, int64_t begin, int64_t end);  // rows of nodes
+    void (*scale)(const SmoothTask<T>& task, T* z, int64_t begin, int64_t end);  // rows of z, `width` each
+    void (*gather)(const SmoothTask<T>& task, int64_t begin, int64_t end);       // messages of hyperedges
+    void (*spread)(const SmoothTask<T>& task, int64_t begin, int64_t end);       // rows of nodes
 };
 
 template <class T>

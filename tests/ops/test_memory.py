@@ -63,13 +63,15 @@ def test_a_large_one_is_not_spent_on_a_small_one_and_all_can_be_freed() -> None:
 
 
 def test_no_more_than_the_limit_is_kept() -> None:
-    held = [memory.empty((24 << 18,), torch.float32) for _ in range(12)]  # 24 MiB each, untouched
+    limit = _core.kept_limit()
+    assert limit >= 256 << 20
+    held = [memory.empty((limit // 10,), torch.uint8) for _ in range(12)]  # untouched
     del held
-    assert 192 << 20 < free_memory() <= 256 << 20
+    assert 0.7 * limit < free_memory() <= limit
 
 
 def test_one_beyond_the_limit_drives_nothing_out() -> None:
-    small, giant = memory.empty(LARGE, torch.float32), memory.empty((257 << 20,), torch.uint8)  # untouched
+    small, giant = memory.empty(LARGE, torch.float32), memory.empty((_core.kept_limit() + 1,), torch.uint8)  # untouched
     del small
     del giant
     assert free_memory() == 2 << 20

@@ -101,7 +101,9 @@ def find_pairs(hypergraph: Hypergraph, signal: Tensor, search: Search, projectio
 
 def search_pairs(native: _core.Hypergraph, hyperedges: int, values: Tensor, direction: Tensor | None) -> Pairs:
     """The kernel on plain tensors that fit each other; `direction` (h,), float64, or None for exact pairs."""
-    s, i = torch.empty(hyperedges, dtype=torch.int32), torch.empty(hyperedges, dtype=torch.int32)
+    from moiety.ops import memory
+
+    s, i = (memory.empty((hyperedges,), torch.int32) for _ in range(2))
     found = s.data_ptr(), i.data_ptr(), torch.get_num_threads()
     if direction is None:
         _EXACT[values.dtype](native, values.data_ptr(), values.shape[1], *found)

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "core/check.hpp"
@@ -31,31 +33,39 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
 // Whether e adds nothing although its nodes differ in number: mediated degrees count it.
 bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators && !rule.code && loop && size > 1; }
 
+template <class T>
+using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
 // How far ahead of the hyperedge at hand the sums of its ends are fetched.
 constexpr int64_t ends_ahead = 24;
 
 // What ends add to the degrees of nodes [begin, end), which hold what mediators add, and take off `own`, if there is
 // one. Every hyperedge is looked at, in order: so sums do not depend on how nodes are dealt out. Ends elsewhere add
-// zero here and there, since whose they are cannot be foreseen.
+// zero here and there, by masks, since whose they are cannot be foreseen.
 template <class T>
 void add_ends(const Rule& rule, const Star<T>* star, int64_t hyperedges, int64_t begin, int64_t end, double* degree,
               T* own) {
-    const int64_t spread = end - begin > 63 ? 63 : 0;
+    const auto count = static_cast<uint64_t>(end - begin);
+    const uint64_t spread = count > 63 ? 63 : 0;
+    const auto mask_of = [=](uint64_t place) { return -static_cast<uint64_t>(place < count); };
+    degree += begin;
+    if (own != nullptr) own += begin;
     for (int64_t e = 0; e < hyperedges; ++e) {
-        for (const int64_t v : star[std::min(e + ends_ahead, hyperedges - 1)].end) {
-            if ((v < begin) | (v >= end)) continue;
-            __builtin_prefetch(degree + v, 1, 2);
-            if (own != nullptr) __builtin_prefetch(own + v, 1, 2);
+        for (const int32_t v : star[std::min(e + ends_ahead, hyperedges - 1)].end) {
+            const auto place = static_cast<uint64_t>(v - begin);
+            __builtin_prefetch(degree + (place & mask_of(place)), 1, 2);
+            if (own != nullptr) __builtin_prefetch(own + (place & mask_of(place)), 1, 2);
         }
         const Star<T>& s = star[e];
         const bool loop = s.loop();
         const auto weight = static_cast<double>(s.weight);
         const double more = edge_reach(rule, weight, s.size, loop) - (rule.mediators ? 2 * weight : 0);
         const auto add = [&](int64_t v) {
-            const bool here = (v >= begin) & (v < end);
-            const int64_t at = here ? v : begin + (e & spread);
-            degree[at] += here ? more : 0;
-            if (own != nullptr) own[at] -= here & !loop ? s.weight : T{0};
+            const auto place = static_cast<uint64_t>(v - begin);
+            const uint64_t mask = mask_of(place), at = (place & mask) | (static_cast<uint64_t>(e) & spread & ~mask);
+            degree[at] += std::bit_cast<double>(std::bit_cast<uint64_t>(more) & mask);
+            const auto less = std::bit_cast<Bits<T>>(loop ? T{0} : s.weight) & static_cast<Bits<T>>(mask);
+            if (own != nullptr) own[at] -= std::bit_cast<T>(less);
         };
         add(s.end[0]);
         if (!loop) add(s.end[1]);

@@ -102,6 +102,26 @@ def test_shares_add_up_in_the_ring() -> None:
     assert (y.double() / 2 ** (16 + 30) - exact).abs().max() < 0.02  # D^-1/2 and w are rounded to 10 bits
 
 
+def test_signals_beyond_the_caches_are_those_of_their_columns(isa: str, threads: None) -> None:
+    """Their scaled rows lie packed."""
+    nodes, hyperedges = 60_000, 30_000
+    random = torch.Generator().manual_seed(1)
+    indices = torch.randperm(nodes, generator=random).repeat(2)[: 3 * hyperedges].int()
+    hypergraph = Hypergraph(torch.arange(hyperedges + 1) * 3, indices, nodes)
+    pairs = some_pairs(hypergraph)
+    x = random_signal(nodes, 70)  # panels of 64 and of 6 columns
+    integers = (x * 2**20).long()
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        for mediators in (True, False):
+            y, ring = (hypergraph_smooth(hypergraph, v, *pairs, mediators) for v in (x, integers))
+            for first in (0, 62):
+                part = slice(first, first + 4)
+                few, exact = (hypergraph_smooth(hypergraph, v[:, part], *pairs, mediators) for v in (x, integers))
+                torch.testing.assert_close(y[:, part], few, rtol=1e-6, atol=1e-6)
+                assert torch.equal(ring[:, part], exact)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_gradients(rule: tuple[bool, str]) -> None:
     pairs = some_pairs()

@@ -27,7 +27,7 @@ using graph::Csr;
 // What only the structure decides.
 struct Facts {
     Scratch<double> mediated;  // the row sums of A + I with mediators if every node were one in all of its hyperedges
-    int64_t longest;          // the most nodes, each time it is met, of the hyperedges of one node
+    int64_t longest;           // the most nodes, each time it is met, of the hyperedges of one node
 };
 
 // Nodes of a hyperedge differ from each other; there are fewer than 2^31 nodes and hyperedges.
@@ -81,10 +81,11 @@ struct alignas(32) Star {
 template <class T>
 struct Stars {
     Rule rule;
-    Scratch<Star<T>> star;    // hyperedges
-    Scratch<uint8_t> at_end;  // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
-    Scratch<T> scale;         // nodes: D^-1/2
-    Scratch<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
+    Scratch<Star<T>> star;  // hyperedges
+    Scratch<uint8_t>
+        at_end;        // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
+    Scratch<T> scale;  // nodes: D^-1/2
+    Scratch<T> own;    // nodes: the weight of its loop less w of every star that it is one of two ends of
 };
 
 // Everything but `at_end`, and `own` where it is asked for. T is float or double. O(nodes + hyperedges) once

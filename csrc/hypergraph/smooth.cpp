@@ -83,21 +83,21 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
     Scratch<T> z(packs ? h.nodes() * panel : 0);
     for (int64_t f = 0; f < width; f += panel) {
         SmoothTask<T> task{h.members,
-                                 h.holders,
-                                 stars.star.data(),
-                                 stars.at_end.data(),
-                                 stars.scale.data(),
-                                 stars.own.data(),
-                                 mediators,
-                                 x + f,
-                                 y + f,
-                                 width,
-                                 std::min(panel, width - f),
-                                 message.data(),
-                                 x + f,
-                                 width,
-                                 stars.scale.data(),
-                                 1};
+                           h.holders,
+                           stars.star.data(),
+                           stars.at_end.data(),
+                           stars.scale.data(),
+                           stars.own.data(),
+                           mediators,
+                           x + f,
+                           y + f,
+                           width,
+                           std::min(panel, width - f),
+                           message.data(),
+                           x + f,
+                           width,
+                           stars.scale.data(),
+                           1};
         if (packs) {
             parallel_for(h.nodes(), 1 + (1 << 16) / task.width, threads,
                          [&](int64_t begin, int64_t end) { kernel.scale(task, z.data(), begin, end); });

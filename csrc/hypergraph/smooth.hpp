@@ -7,8 +7,8 @@
 // that is O(|e|) rows a hyperedge, where L has 2 (2 |e| - 3) entries. L is symmetric, so the same call on dy is the
 // gradient of x. Two passes, over hyperedges and over nodes, each result owned by one thread and summed in the order of
 // the pattern: results do not depend on the number of threads, and nothing is atomic. Beside the stars two rows of at
-// most 256 bytes a hyperedge are allocated, and for x beyond the caches one a node, z, which is read at random from huge
-// pages and spares D^-1/2 its own random reads; wider features go panel by panel.
+// most 256 bytes a hyperedge are allocated, and for x beyond the caches one a node, z, which is read at random from
+// huge pages and spares D^-1/2 its own random reads; wider features go panel by panel.
 //
 // In Z_2^64 D^-1/2 and w are fixed-point numbers (in_ring), the sums exact modulo 2^64, and y carries three times their
 // fraction bits more than x: the map is linear over the ring, so it may be applied to shares.

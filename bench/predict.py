@@ -1,6 +1,6 @@
-"""How well the cost model predicts programs that it never saw: writes PREDICTION.md.
+"""How well the cost model predicts programs that it never saw: writes PREDICTION.md and prediction.json.
 
-    python bench/predict.py [--table table.json] [--count 40] [--repeats 60] [--out bench/PREDICTION.md]
+    python bench/predict.py [--rows loopback LAN WAN] [--table table.json] [--count 40] [--repeats 60]
 
 Random residual networks (random widths and depth; every activation ReLU, x^2 or nothing at random) are compiled and run
 by two real processes and a dealer on loopback, a LAN and a WAN. Rounds and bytes must equal the prediction; of the
@@ -11,11 +11,12 @@ beside: no prediction can rank them better than a second measurement.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
+import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,18 @@ from moiety.cost.trio import Sample, Trio
 from moiety.models import create_model
 from moiety.models.parts import make_activation
 from moiety.models.resnet_cifar import ResNetCifar
+from sheet import Row, Sheet, at_least, at_most
 
+SHEET = Sheet(
+    "PREDICTION",
+    "Predicted and measured",
+    "Online seconds of random networks that no fit has seen, predicted and as the median of repeats; rounds and bytes "
+    "of every run equalled the prediction, or there would be no row. Errors in percent of what was measured, their "
+    "bias with its sign; every network's figures are in the raw ones. *Odd, even turns*: the rank correlation of the "
+    "medians of one half of the repeats with those of the other half.",
+    3,
+    "%",
+)
 NETWORKS = {"loopback": None, "LAN": "1:1000", "WAN": "wan"}
 TURN = 4  # runs of a network before the next one's; one more, the first, reads its weights anew and does not count
 TRIES = 5  # of a turn in which others got this machine's processors; of so many the least disturbed one counts
@@ -93,6 +105,13 @@ def turn(trio: Trio, program: private.Program, comparison: str) -> list[Sample]:
     return found
 
 
+@dataclass(frozen=True)
+class Predictions(Row):
+    """With every network: seconds predicted, median, least, and the medians of even and of odd turns."""
+
+    networks: tuple[dict[str, Any], ...] = ()
+
+
 def measure(backend: EngineBackend, programs: list[tuple[str, private.Program]], repeats: int) -> list[dict[str, Any]]:
     rows = []
     chosen = [("auto", "circuit", "dcf")[index % 3] for index in range(len(programs))]
@@ -102,102 +121,59 @@ def measure(backend: EngineBackend, programs: list[tuple[str, private.Program]],
         for _ in range(-(-repeats // TURN)):
             for (_, program), made, samples in zip(programs, estimates, runs, strict=True):
                 samples += turn(trio, program, made.comparison)
-        for (name, _), made, samples in zip(programs, estimates, runs, strict=True):
-            for s in samples:
-                counted = (s.rounds, s.bytes_server, s.bytes_client)
-                expected = (made.cost.rounds, made.bytes_server, made.bytes_client)
-                if counted != expected:
-                    raise SystemExit(f"{name}: expected (rounds, bytes, bytes) {expected}, counted {counted}")
-            seconds = [s.seconds for s in samples]
-            odd = [s for index, s in enumerate(seconds) if index // TURN % 2]
-            even = [s for index, s in enumerate(seconds) if index // TURN % 2 == 0]
-            rows.append(
-                {
-                    "name": name,
-                    "comparison": made.comparison,
-                    "rounds": made.cost.rounds,
-                    "bytes": made.cost.bytes_online,
-                    "predicted": made.cost.seconds,
-                    "least": min(seconds),
-                    "median": float(np.median(seconds)),
-                    "turns": [float(np.median(part)) for part in (even, odd)],
-                }
-            )
-            print(json.dumps(rows[-1]), flush=True)
+    for (name, _), made, samples in zip(programs, estimates, runs, strict=True):
+        expected = (made.cost.rounds, made.bytes_server, made.bytes_client)
+        for s in samples:
+            counted = (s.rounds, s.bytes_server, s.bytes_client)
+            if counted != expected:
+                raise RuntimeError(f"{name}: expected (rounds, bytes, bytes) {expected}, counted {counted}")
+        seconds = [s.seconds for s in samples]
+        turns = [[s for index, s in enumerate(seconds) if index // TURN % 2 == odd] for odd in (0, 1)]
+        rows.append(
+            {
+                "name": name,
+                "comparison": made.comparison,
+                "rounds": made.cost.rounds,
+                "bytes": made.cost.bytes_online,
+                "predicted": made.cost.seconds,
+                "median": float(np.median(seconds)),
+                "least": min(seconds),
+                "turns": [float(np.median(part)) for part in turns],
+            }
+        )
     return rows
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+def predictions(name: str, table: str | None, programs: list[tuple[str, private.Program]], repeats: int) -> Row:
+    network = NETWORKS[name]
+    backend = EngineBackend(load_table(table), network_of(network), name) if table else analytic(network)
+    rows = measure(backend, programs, max(2 * TURN, repeats // 6) if network == "wan" else repeats)
     predicted, median = (np.array([row[key] for row in rows]) for key in ("predicted", "median"))
-    miss = predicted / median - 1
-    return {
-        "mean": float(np.abs(miss).mean()),
-        "worst": float(np.abs(miss).max()),
-        "bias": float(miss.mean()),
-        "rank": rank_correlation(predicted, median),
-        "turns": rank_correlation(*np.array([row["turns"] for row in rows]).T),
-    }
-
-
-def report(results: dict[str, list[dict[str, Any]]], table: str, note: str, before: str, started: float) -> str:
-    lines = [
-        "# Predicted and measured",
-        "",
-        f"Made by `python bench/predict.py` in {time.time() - started:.0f} s with {table}. Rounds and bytes of every",
-        "run equalled the prediction (the script stops otherwise). Seconds are the online phase's; the median of the",
-        "repeats counts. *Odd, even turns*: how the medians of one half of the repeats rank the networks against the",
-        "other half's.",
-        "",
-        *([f"**Note.** {note}", ""] if note else []),
-        *(f"- {key}: {value}" for key, value in machine.describe().items()),
-        f"- load average (1 / 5 min): {before} before, {machine.load()} after",
-        "",
-        "| network | architectures | mean error | worst | bias | rank correlation | odd, even turns |",
-        "|---|---|---|---|---|---|---|",
+    even, odd = np.array([row["turns"] for row in rows]).T
+    miss = 100 * (predicted / median - 1)
+    figures = {"mean error": float(np.abs(miss).mean()), "worst": float(np.abs(miss).max()), "bias": float(miss.mean())}
+    checks = [
+        at_most(figures["mean error"], 10.0, "mean error", " %"),
+        at_least(rank_correlation(predicted, median), 0.98, "rank correlation", ""),
+        at_least(rank_correlation(even, odd), None, "odd, even turns", ""),
     ]
-    for name, rows in results.items():
-        s = summary(rows)
-        lines.append(
-            f"| {name} | {len(rows)} | {s['mean']:.1%} | {s['worst']:.1%} | {s['bias']:+.1%} | {s['rank']:.3f} "
-            f"| {s['turns']:.3f} |"
-        )
-    for name, rows in results.items():
-        lines += ["", f"## {name}", ""]
-        lines += ["| architecture | comparison | rounds | MiB | predicted ms | median ms | least ms |"]
-        lines += ["|---|---|---|---|---|---|---|"]
-        for row in rows:
-            times = " | ".join(f"{1e3 * row[key]:.2f}" for key in ("predicted", "median", "least"))
-            lines.append(
-                f"| {row['name']} | {row['comparison']} | {row['rounds']} | {row['bytes'] / 2**20:.2f} | {times} |"
-            )
-    return "\n".join(lines) + "\n"
+    notes = f"{len(rows)} networks, {1e3 * median.min():.3g} to {1e3 * median.max():.3g} ms"
+    return Predictions(name, figures, checks, f"{notes}; {table or 'the shipped table'}", networks=tuple(rows))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = SHEET.parser(__doc__, list(NETWORKS))
     parser.add_argument("--table", help="of `moiety profile`; without: the one that the package ships")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--note", default="", help="what a reader must know of this run, such as what else was running")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("PREDICTION.md"))
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    started, before = time.time(), machine.load()
-    programs = [architecture(seed) for seed in range(1, 1 + arguments.count)]
-    results = {}
-    for name in arguments.networks:
-        network = NETWORKS[name]
-        if arguments.table:
-            backend = EngineBackend(load_table(arguments.table), network_of(network), name)
-        else:
-            backend = analytic(network)
-        repeats = max(2 * TURN, arguments.repeats // 6) if network == "wan" else arguments.repeats
-        results[name] = measure(backend, programs, repeats)
-        print(name, summary(results[name]), flush=True)
-    table = f"`{arguments.table}`" if arguments.table else "the shipped table"
-    arguments.out.write_text(report(results, table, arguments.note, before, started))
+    programs = [architecture(seed) for seed in range(1, 1 + options.count)]
+    rows: dict[str, Callable[[], Row]] = {
+        name: partial(predictions, name, options.table, programs, options.repeats) for name in NETWORKS
+    }
+    return SHEET.measure(rows, options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

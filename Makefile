@@ -40,7 +40,7 @@ build: $(VENV)/.installed  ## environment and build
 bench: $(VENV)/.installed $(VENV)/.env-bench  ## benchmarks of every kernel and protocol; writes bench/*.md
 	$(BIN)/python -m pytest bench --benchmark-json=build/bench.json --benchmark-columns=min,median,ops --benchmark-sort=name
 	$(BIN)/python bench/run.py --out bench/RESULTS.md $(BENCH_FLAGS)
-	for script in graphs gnn_epochs sampling concurrency hypergraphs hypergraph_epochs private_hypergraphs topology forecast; do \
+	for script in predict graphs gnn_epochs sampling concurrency hypergraphs hypergraph_epochs private_hypergraphs topology forecast; do \
 	    OMP_NUM_THREADS=1 $(BIN)/python bench/$$script.py || exit; done
 	$(BIN)/python bench/run.py --collect --out bench/RESULTS.md
 

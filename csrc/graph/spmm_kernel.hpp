@@ -53,7 +53,10 @@ template <class T, class I, int Vectors, bool Partial, Weighting weighting>
         typename L::Register sum[Vectors];
         for (int v = 0; v < Vectors; ++v) sum[v] = L::zero();
         for (int64_t e = begin; e < end; ++e) {
-            if (e < last) prefetch_row(x + column[e + S::ahead] * t.ldx, S::bytes);
+            if (e < last) {
+                prefetch_row(x + column[e + S::ahead] * t.ldx, S::bytes);
+                if constexpr (std::is_integral_v<T>) prefetch_row<3>(x + column[e + near_edges] * t.ldx, S::bytes);
+            }
             const T* source = x + column[e] * t.ldx;
             if constexpr (weighting == Weighting::none) {
                 for (int v = 0; v < Vectors; ++v) sum[v] = L::add(sum[v], S::load(source, v, tail));

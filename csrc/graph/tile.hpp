@@ -13,11 +13,14 @@ namespace {
 // How far ahead of the edge at hand sources are fetched: bytes under way, and at least so many edges.
 constexpr int64_t prefetch_bytes = 12288;
 constexpr int64_t prefetch_edges = 8;
+// And from there into the first one, for kernels with too many operations an edge to hide the way in between.
+constexpr int64_t near_edges = 4;
 
-// Into the second cache, which can wait for many more lines at a time than the first one.
+// Into the second cache, which can wait for many more lines at a time than the first one, or with locality 3 the first.
+template <int locality = 2>
 inline void prefetch_row(const void* p, int64_t bytes) {
     for (int64_t offset = 0; offset < bytes; offset += 64)
-        __builtin_prefetch(static_cast<const char*>(p) + offset, 0, 2);
+        __builtin_prefetch(static_cast<const char*>(p) + offset, 0, locality);
 }
 
 // `Vectors` vectors of a row; the last one holds `tail` features when `Partial`, at most all of its lanes.

@@ -147,7 +147,7 @@ def measure(backend: EngineBackend, programs: list[tuple[str, private.Program]],
 def predictions(name: str, table: str | None, programs: list[tuple[str, private.Program]], repeats: int) -> Row:
     network = NETWORKS[name]
     backend = EngineBackend(load_table(table), network_of(network), name) if table else analytic(network)
-    rows = measure(backend, programs, max(2 * TURN, repeats // 6) if network == "wan" else repeats)
+    rows = measure(backend, programs, max(2 * TURN, repeats // 6 if network == "wan" else repeats))
     predicted, median = (np.array([row[key] for row in rows]) for key in ("predicted", "median"))
     even, odd = np.array([row["turns"] for row in rows]).T
     miss = 100 * (predicted / median - 1)

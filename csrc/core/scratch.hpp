@@ -28,6 +28,10 @@ int64_t free_kept();
 // will be glad. Does nothing for small sizes and on systems without them.
 void advise_huge_pages(void* memory, int64_t bytes);
 
+// Rows read at random that are more than this together are worth a copy onto huge pages: on small ones translation
+// caches do not know them.
+constexpr int64_t packing_bytes = int64_t{12} << 20;
+
 template <class T>
 class Scratch {
     static_assert(std::is_trivially_copyable_v<T>);

@@ -21,9 +21,7 @@ namespace {
 using nn::put;
 using nn::value;
 
-// Sources are packed, onto huge pages, where all of them together are more than translation caches know on small ones,
-// and where each is read often enough to pay for the copy.
-constexpr int64_t packed_bytes = int64_t{12} << 20;
+// Sources are packed where `packing_bytes` says so and where each is read often enough to pay for the copy.
 constexpr int64_t packed_degree = 4;
 constexpr int64_t most_packed_bytes = int64_t{64} << 20;
 // A panel is at least as many bytes a source, so that whole cache lines and the next ones are used.
@@ -103,7 +101,7 @@ void run(SpmmTask<T, I> whole, const I* order, void (*kernel)(const SpmmTask<T, 
     constexpr int64_t size = sizeof(T), lanes = 64 / size;
     const bool by_head = whole.spread && whole.heads > most_heads;
     const bool packs =
-        order != nullptr || (columns * width * size > packed_bytes && whole.a.edges() >= packed_degree * columns);
+        order != nullptr || (columns * width * size > packing_bytes && whole.a.edges() >= packed_degree * columns);
     const int64_t fitting = std::max(narrowest_panel_bytes, most_packed_bytes / std::max<int64_t>(columns, 1)) / size;
     const int64_t panel = by_head ? whole.head_width : packs ? std::min(width, fitting / lanes * lanes) : width;
     Scratch<T> packed(packs ? columns * panel : 0);

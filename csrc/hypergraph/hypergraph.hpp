@@ -81,11 +81,10 @@ struct alignas(32) Star {
 template <class T>
 struct Stars {
     Rule rule;
-    Scratch<Star<T>> star;  // hyperedges
-    Scratch<uint8_t>
-        at_end;        // incidences in the order of `holders`: whether the node is an end of the hyperedge's pair
-    Scratch<T> scale;  // nodes: D^-1/2
-    Scratch<T> own;    // nodes: the weight of its loop less w of every star that it is one of two ends of
+    Scratch<Star<T>> star;    // hyperedges
+    Scratch<uint8_t> at_end;  // incidences in the order of `holders`: whether the node is an end of that star
+    Scratch<T> scale;         // nodes: D^-1/2
+    Scratch<T> own;           // nodes: the weight of its loop less w of every star that it is one of two ends of
 };
 
 // Everything but `at_end`, and `own` where it is asked for. T is float or double. O(nodes + hyperedges) once

@@ -13,8 +13,6 @@ namespace moiety::hypergraph {
 namespace {
 
 constexpr int64_t panel_bytes = 256;
-// Above these z is written down, on huge pages; below, rows of x are found fast enough where they are.
-constexpr int64_t packed_bytes = int64_t{12} << 20;
 
 template <class T>
 void scale_scalar(const SmoothTask<T>& t, T* z, int64_t begin, int64_t end) {
@@ -79,7 +77,7 @@ void smooth(const Hypergraph& h, const Stars<T>& stars, const T* x, T* y, int64_
     const bool mediators = stars.rule.mediators;
     const int64_t panel = std::min<int64_t>(width, panel_bytes / static_cast<int64_t>(sizeof(T)));
     Scratch<T> message((mediators ? 2 * h.hyperedges() : h.hyperedges() + 1) * panel);
-    const bool packs = h.nodes() * panel * static_cast<int64_t>(sizeof(T)) > packed_bytes;
+    const bool packs = h.nodes() * panel * static_cast<int64_t>(sizeof(T)) > packing_bytes;
     Scratch<T> z(packs ? h.nodes() * panel : 0);
     for (int64_t f = 0; f < width; f += panel) {
         SmoothTask<T> task{h.members,

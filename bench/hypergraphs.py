@@ -102,23 +102,33 @@ def search(name: str, hypergraph: Hypergraph, repeat: int) -> Row:
     return row(f"pairs, {name}", seconds, [], share(moved, seconds["projection"]))
 
 
-SCALED: dict[str, Callable[[Hypergraph, Tensor], object]] = {
-    "pairs": lambda h, x: h.pairs(x),
-    "Laplacian": lambda h, x: h.laplacian(x),
-    "without a matrix": lambda h, x: h.smooth(x),
+def reading(hypergraph: Hypergraph, signal: Tensor) -> Callable[[], object]:
+    """8 bytes of the node of every incidence, in their order: what memory alone makes of more incidences."""
+    place = signal[:, :2].contiguous().view(torch.float64).flatten()
+    found = torch.empty(hypergraph.num_incidences, dtype=torch.float64)
+    return lambda: torch.index_select(place, 0, hypergraph.indices, out=found)
+
+
+# What is called for a hypergraph and a signal, and whether anything is asked of it.
+SCALED: dict[str, tuple[Callable[[Hypergraph, Tensor], Callable[[], object]], bool]] = {
+    "pairs": (lambda h, x: lambda: h.pairs(x), True),
+    "Laplacian": (lambda h, x: lambda: h.laplacian(x), True),
+    "without a matrix": (lambda h, x: lambda: h.smooth(x), True),
+    "reading 8 bytes of every incidence's node": (reading, False),
 }
 
 
 def scaling(key: str, kinds: dict[str, Hypergraph], repeat: int) -> Row:
     """Milliseconds a million incidences."""
     per = {}
+    make, asked = SCALED[key]
     for name, hypergraph in kinds.items():
-        call = functools.partial(SCALED[key], hypergraph, cases.signal_of(hypergraph))
+        call = make(hypergraph, cases.signal_of(hypergraph))
         turns = max(5, min(repeat, repeat * 100_000 // hypergraph.num_incidences))
         per[name] = 1e6 * least_cpu({key: call}, turns)[key] / hypergraph.num_incidences
     checks = [
-        at_least(per["a tenth"] / per["whole"], 1 / 1.5, "its tenth, an incidence"),
-        at_least(per["DBLP"] / per["whole"], 1 / 3, "DBLP, an incidence"),
+        at_least(per["a tenth"] / per["whole"], 1 / 1.5 if asked else None, "its tenth, an incidence"),
+        at_least(per["DBLP"] / per["whole"], 1 / 3 if asked else None, "DBLP, an incidence"),
     ]
     return row(f"{key}, {kinds['whole'].num_incidences} incidences, ms a million incidences", per, checks)
 

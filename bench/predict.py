@@ -5,8 +5,9 @@
 Random residual networks (random widths and depth; every activation ReLU, x^2 or nothing at random) are compiled and run
 by two real processes and a dealer on loopback, a LAN and a WAN. Rounds and bytes must equal the prediction; of the
 seconds of the repeats the median counts, as in the table's samples. The networks take turns, a few runs each, so that
-whatever else the machine does meets all of them alike; how far the odd turns rank them as the even ones do is printed
-beside: no prediction can rank them better than a second measurement.
+whatever else the machine does meets all of them alike, and a turn in which its host gave the processors to others is
+repeated. How far the odd turns rank them as the even ones do is printed beside: no prediction can rank them better than
+a second measurement.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ SHEET = Sheet(
     "PREDICTION",
     "Predicted and measured",
     "Online seconds of random networks that no fit has seen, predicted and as the median of repeats; rounds and bytes "
-    "of every run equalled the prediction, or there would be no row. Errors in percent of what was measured, their "
-    "bias with its sign; every network's figures are in the raw ones. *Odd, even turns*: the rank correlation of the "
-    "medians of one half of the repeats with those of the other half.",
+    "of every run equalled the prediction, or there would be no row. The networks take turns of a few runs; a turn in "
+    "which the host gave more than a hundredth of its time to others (steal time) is repeated, four times at most. "
+    "Errors in percent of what was measured, their bias with its sign; every network's figures are in the raw ones. "
+    "*Odd, even turns*: the rank correlation of the medians of one half of the repeats with those of the other half.",
     3,
     "%",
 )

@@ -62,8 +62,8 @@ int64_t up_to(int64_t unit, int64_t bytes) { return (bytes + unit - 1) / unit * 
 
 bool small(int64_t bytes) { return bytes < huge_page / 2; }
 
-// The system may take pages of the blocks behind the newest `firm_bytes`, and what they hold, until they are written
-// to.
+// The system may take pages of the blocks behind the newest `firm_bytes`, until they are written to again. Their
+// heads are written anew at once.
 void lend([[maybe_unused]] Kept& k) {
 #if defined(__linux__) && defined(MADV_FREE)
     int64_t bytes = 0;

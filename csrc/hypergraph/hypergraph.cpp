@@ -5,7 +5,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "core/check.hpp"
@@ -32,9 +31,6 @@ double edge_reach(const Rule& rule, double weight, int64_t size, bool loop) {
 
 // Whether e adds nothing although its nodes differ in number: mediated degrees count it.
 bool silent(const Rule& rule, int64_t size, bool loop) { return rule.mediators && !rule.code && loop && size > 1; }
-
-template <class T>
-using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
 // How far ahead of the hyperedge at hand the sums of its ends are fetched.
 constexpr int64_t ends_ahead = 24;

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "core/scratch.hpp"
 #include "graph/csr.hpp"
@@ -23,6 +24,10 @@
 namespace moiety::hypergraph {
 
 using graph::Csr;
+
+// The unsigned integer of a float's size.
+template <class T>
+using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
 // What only the structure decides.
 struct Facts {

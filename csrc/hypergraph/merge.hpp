@@ -113,14 +113,13 @@ inline int64_t list_rows(const Hypergraph& h, const Star<T>* star, int64_t begin
 template <class T>
 inline int64_t add_up_row(Slot<T>* slot, int64_t v, List<T> list, int64_t from, int64_t end, int64_t to,
                           int32_t* column, T* value) {
-    using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
     int64_t kept = from;
     // No branch: every column is appended and stays if it was new.
     for (int64_t k = from; k < end; ++k) {
         const int32_t u = list.column[k];
         const T before = slot[u].sum;
         list.column[kept] = u;
-        kept += std::bit_cast<Bits>(before) == 0;
+        kept += std::bit_cast<Bits<T>>(before) == 0;
         slot[u].sum = before + list.value[k];
     }
     // In an order that makes entries (u, v) and (v, u) the same bits.

@@ -2,8 +2,8 @@
 
 A fresh page from the system is cleared before it is written, and a sparse product writes as much as it is made of: that
 clearing is a good part of its time. torch keeps freed memory on GPUs and not on the CPU, so the core does it for the
-operators here (csrc/core/scratch.hpp): at most a sixteenth of the machine's memory that no tensor uses, and of that the
-system takes back what it needs.
+operators here (csrc/core/scratch.hpp): at most a sixteenth of the machine's memory that no tensor uses. What is beyond
+256 MiB a system that runs short takes back by itself.
 """
 
 from __future__ import annotations
